@@ -1,0 +1,1 @@
+"""What was promised: deliveries, conversations, turns and parts, kept until they are settled."""

@@ -1,0 +1,289 @@
+"""The store on SQLite: one file, one host, every commit on disk before it counts."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from aerobot.bot import Said
+from aerobot.errors import AerobotError, ConfigError
+from aerobot.store import sqlite_inbox as inbox
+from aerobot.store import sqlite_outbox as outbox
+from aerobot.store.base import Claim, Delivery, HostedBot, Outcome, Plan, Settlement, Verdict, Work
+from aerobot.store.roster import from_document, timestamp
+from aerobot.store.sqlite_threads import Threads, connect
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class SqliteStore:
+    """The ``Store`` promise on one SQLite file (WAL, ``synchronous=FULL``), used by one process at a time."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], int] = _wall_clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._threads = Threads(path)
+        self._lock: object | None = None
+
+    def now(self) -> int:
+        """The store's clock."""
+        return self._clock()
+
+    async def open(self) -> None:
+        """Take the file for this process, create or migrate it.
+
+        Raises ``ConfigError`` where another host has it, where it is no database, of a newer version, or not writable.
+        """
+        self._take_folder()
+        self._lock = _locked(self.path)
+        try:
+            db = connect(self.path)
+            _migrate(db, self.path)
+        except sqlite3.Error as error:
+            self._unlock()
+            raise ConfigError(f"The database {self.path} cannot be opened: {error}.", "serve.database names another.") from None
+        except AerobotError:
+            self._unlock()
+            raise
+        self._threads.start(db)
+
+    def _take_folder(self) -> None:
+        folder = self.path.parent
+        try:
+            if not folder.exists():
+                folder.mkdir(parents=True, mode=0o700)
+            if folder.name == ".aerobot" and not (folder / ".gitignore").exists():
+                (folder / ".gitignore").write_text("*\n", "utf-8")
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise ConfigError(
+                f"The database {self.path} cannot be created: {error.strerror}.",
+                "serve.database (or AEROBOT_SERVE_DATABASE) names a place that is writable.",
+            ) from None
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()  # type: ignore[attr-defined]
+            self._lock = None
+
+    async def close(self) -> None:
+        """Commit what is queued and let the file go."""
+        await self._threads.stop()
+        self._unlock()
+
+    # -- what arrives -------------------------------------------------------------------------------------------
+
+    async def receive(self, delivery: Delivery) -> tuple[Outcome, ...]:
+        """Commit one webhook request."""
+        return await self._threads.write(lambda db: inbox.receive(db, delivery, self._clock()))
+
+    async def announce(self, bot_id: str, wamid: str, *, capture: bool, ttl_ms: int) -> None:
+        """Expect a test message."""
+        now = self._clock()
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM announcements WHERE expires_at <= ?", (now,))
+            db.execute(
+                "INSERT OR REPLACE INTO announcements (bot_id, wamid, capture, expires_at) VALUES (?, ?, ?, ?)",
+                (bot_id, inbox.storable(wamid), capture, now + ttl_ms),
+            )
+
+        await self._threads.write(job)
+
+    async def verdict(self, bot_id: str, wamid: str) -> Verdict | None:
+        """How a message fared so far."""
+        return await self._threads.read(lambda db: _verdict(db, bot_id, inbox.storable(wamid)))
+
+    # -- what is answered ---------------------------------------------------------------------------------------
+
+    async def claim(self, owner: str, limit: int, *, join: bool) -> tuple[Work, ...]:
+        """Claim conversations that are due."""
+        return await self._threads.write(lambda db: outbox.claim(db, owner, limit, join, self._clock()))
+
+    async def due_in(self) -> int | None:
+        """Milliseconds until the next conversation is due."""
+        row = await self._threads.read(
+            lambda db: db.execute(
+                "SELECT MIN(MAX(c.due_at, COALESCE(n.paused_until, 0))) AS at FROM conversations c"
+                " LEFT JOIN numbers n ON n.id = c.number AND c.channel = 'whatsapp' WHERE c.due_at IS NOT NULL"
+            ).fetchone()
+        )
+        return None if row["at"] is None else max(0, row["at"] - self._clock())
+
+    async def renew(self, claims: Sequence[Claim]) -> frozenset[int]:
+        """Prolong leases."""
+        return await self._threads.write(lambda db: outbox.renew(db, claims, self._clock()))
+
+    async def plan(self, work: Work, plan: Plan) -> None:
+        """Commit what will be said."""
+        await self._threads.write(lambda db: outbox.plan(db, work, plan, self._clock()))
+
+    async def settle(self, work: Work, settlement: Settlement) -> str:
+        """Commit a part's outcome and what follows."""
+        return await self._threads.write(lambda db: outbox.settle(db, work, settlement, self._clock()))
+
+    async def finish(self, work: Work) -> None:
+        """Settle a turn whose parts are all settled."""
+        await self._threads.write(lambda db: outbox.finish(db, work, self._clock()))
+
+    async def release(self, claim: Claim, *, at: int | None = None) -> None:
+        """Give a conversation back."""
+        await self._threads.write(lambda db: outbox.release(db, claim, at, self._clock()))
+
+    async def history(self, conversation_id: int, *, before_turn: int, limit: int, since: int) -> tuple[Said, ...]:
+        """What was really said before a turn, oldest first."""
+        if limit <= 0:
+            return ()
+        rows = await self._threads.read(
+            lambda db: db.execute(_HISTORY, {"id": conversation_id, "turn": before_turn, "since": since, "most": limit}).fetchall()
+        )
+        return tuple(Said(role=row["role"], text=row["text"], at=row["at"]) for row in reversed(rows))
+
+    async def window_at(self, conversation_id: int) -> int | None:
+        """Meta's time of the newest inbound message."""
+        row = await self._threads.read(
+            lambda db: db.execute("SELECT window_at FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+        )
+        return row["window_at"] if row else None
+
+    async def pause(self, number: str, *, until: int, reason: str) -> bool:
+        """Stop claiming a number's conversations until then."""
+
+        def job(db: sqlite3.Connection) -> bool:
+            row = db.execute(
+                "INSERT INTO numbers (id, paused_until, pauses, reason) VALUES (?, ?, 1, ?)"
+                " ON CONFLICT DO UPDATE SET paused_until = MAX(paused_until, excluded.paused_until),"
+                " pauses = pauses + 1, reason = excluded.reason RETURNING pauses",
+                (number, until, inbox.storable(reason)),
+            ).fetchone()
+            return bool(row["pauses"] == 1)
+
+        return await self._threads.write(job)
+
+    async def resume(self, number: str) -> bool:
+        """Let a number's conversations go on."""
+        return await self._threads.write(
+            lambda db: db.execute("DELETE FROM numbers WHERE id = ?", (number,)).rowcount > 0
+        )
+
+    # -- bots ---------------------------------------------------------------------------------------------------
+
+    async def bots(self) -> tuple[HostedBot, ...]:
+        """The bots made over the API."""
+        rows = await self._threads.read(lambda db: db.execute("SELECT * FROM bots ORDER BY created_at, id").fetchall())
+        return tuple(from_document({**json.loads(row["document"]), "status": row["status"]}) for row in rows)
+
+    async def save_bot(self, bot: HostedBot) -> None:
+        """Keep a bot made over the API."""
+        now = self._clock()
+        document = json.dumps({**bot.document, "updated_at": timestamp(now)})
+        status = "active" if bot.active else "inactive"
+        await self._threads.write(
+            lambda db: db.execute(
+                "INSERT INTO bots (id, document, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET document = excluded.document, status = excluded.status,"
+                " updated_at = excluded.updated_at",
+                (bot.id, document, status, now, now),
+            )
+        )
+
+    async def delete_bot(self, bot_id: str) -> bool:
+        """Forget a bot made over the API."""
+        return await self._threads.write(
+            lambda db: db.execute("DELETE FROM bots WHERE id = ?", (bot_id,)).rowcount > 0
+        )
+
+    async def adopt(self, former: str, bot_id: str) -> int:
+        """Give what is kept under a former bot id to another."""
+
+        def job(db: sqlite3.Connection) -> int:
+            for table in ("updates", "identities", "announcements"):
+                db.execute(f"UPDATE OR IGNORE {table} SET bot_id = ? WHERE bot_id = ?", (bot_id, former))  # noqa: S608
+            for table in ("deliveries", "messages", "receipts"):
+                db.execute(f"UPDATE {table} SET bot_id = ? WHERE bot_id = ?", (bot_id, former))  # noqa: S608
+            moved = db.execute("UPDATE conversations SET bot_id = ? WHERE bot_id = ?", (bot_id, former))
+            return moved.rowcount
+
+        return await self._threads.write(job)
+
+    async def backlog(self) -> tuple[int, int]:
+        """Messages that wait to be answered, parts that wait to be sent."""
+        row = await self._threads.read(
+            lambda db: db.execute(
+                "SELECT (SELECT COUNT(*) FROM messages WHERE state IN ('queued', 'in_turn')) AS messages,"
+                " (SELECT COUNT(*) FROM parts WHERE state IN ('planned', 'sending', 'unknown')) AS parts"
+            ).fetchone()
+        )
+        return row["messages"], row["parts"]
+
+
+_HISTORY = """
+SELECT role, text, at FROM (
+    SELECT 'user' AS role, m.text AS text, m.received_at AS at, m.turn_id AS turn, 0 AS place, m.seq AS nth
+    FROM messages m WHERE m.conversation_id = :id AND m.turn_id < :turn AND m.received_at >= :since
+    UNION ALL
+    SELECT 'bot', p.said, p.changed_at, p.turn_id, 1, p.position
+    FROM turns t JOIN parts p ON p.turn_id = t.id
+    WHERE t.conversation_id = :id AND t.id < :turn AND p.state IN ('sent', 'captured') AND p.changed_at >= :since
+) ORDER BY turn DESC, place DESC, nth DESC LIMIT :most
+"""
+
+
+def _verdict(db: sqlite3.Connection, bot_id: str, wamid: str) -> Verdict | None:
+    row = db.execute(
+        "SELECT m.state, m.reason, m.turn_id, m.received_at, t.state AS turn_state, t.outcome, t.error, t.engine_ms,"
+        " t.settled_at, m.delivery_id FROM messages m LEFT JOIN turns t ON t.id = m.turn_id WHERE m.bot_id = ? AND m.wamid = ?",
+        (bot_id, wamid),
+    ).fetchone()
+    if row is None:
+        return None
+    return Verdict(
+        state=row["state"],
+        reason=row["reason"],
+        turn_id=row["turn_id"],
+        turn_state=row["turn_state"] or "",
+        outcome=row["outcome"] or "",
+        error=row["error"] or "",
+        engine_ms=row["engine_ms"] or 0,
+        received_at=row["received_at"],
+        settled_at=row["settled_at"],
+        delivery_id=row["delivery_id"],
+        parts=outbox.parts_of(db, row["turn_id"]) if row["turn_id"] is not None else (),
+    )
+
+
+def _locked(path: Path) -> object:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(str(path) + ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"Another host uses the database {path}.", "Stop it, or give this one its own: serve.database."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"The database {path} cannot be locked: {error.strerror}.") from None
+    return lock
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this version: numbered files, each in one transaction."""
+    files = sorted(
+        (item for item in resources.files("aerobot.store").joinpath("migrations").iterdir() if item.name.endswith(".sql")),
+        key=lambda item: item.name,
+    )
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(files):
+        raise ConfigError(
+            f"The database {path} was made by a newer aerobot (its version {version}, ours {len(files)}).",
+            "Install that version, or give this one its own: serve.database.",
+        )
+    for number, file in enumerate(files[version:], version + 1):
+        db.executescript(f"BEGIN EXCLUSIVE;\n{file.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;")

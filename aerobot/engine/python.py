@@ -1,0 +1,257 @@
+"""The engine that runs a person's own file: its ``reply(turn)`` or its router, sync or async, loaded again on save.
+
+People's code never runs on the host's event loop: async handlers share a loop in a thread of their own, sync ones get a
+thread each. So a handler that blocks delays other handlers at worst, never a webhook, and can be named while it does.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from aerobot.bot import Handler, Reply, Router, Turn, replies
+from aerobot.engine import EngineError
+from aerobot.errors import AerobotError, ConfigError
+
+WATCH_SECONDS = 0.4
+"""How often the bot's files are looked at for changes."""
+
+
+class Python:
+    """Runs ``bot.py``, ``bot.py:name`` or ``module:name``. ``on_reload(error)`` is told of each loading after the first."""
+
+    needs_history = True
+
+    def __init__(self, target: str, *, folder: Path, reload: bool) -> None:
+        self.name = target
+        self._source, _, self._attribute = target.partition(":")
+        self._is_file = self._source.endswith(".py")
+        self._path = (folder / self._source).resolve() if self._is_file else None
+        self._folder = self._path.parent if self._path is not None else folder.resolve()
+        self._reload = reload
+        self._handler: Handler | None = None
+        self._stamps: dict[Path, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._running: dict[int, threading.Thread | asyncio.Task[Any]] = {}
+        self.on_reload: Callable[[str | None], None] = lambda error: None
+
+    async def start(self) -> None:
+        """Load the bot; ``ConfigError`` says what is wrong with it."""
+        self._handler = await asyncio.to_thread(self._load)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="aerobot-bot", daemon=True)
+        self._thread.start()
+        self._stamps = self._look()
+        if self._reload:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop watching and stop the handlers' loop; a handler that is stuck is left behind."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(_shut, self._loop)
+            await asyncio.to_thread(self._thread.join, 1.0)
+            if not self._thread.is_alive():
+                self._loop.close()
+
+    # -- answering ----------------------------------------------------------------------------------------------
+
+    async def reply(self, turn: Turn) -> tuple[Reply, ...]:
+        """Run the handler; whatever it raises becomes an ``EngineError`` that names its line."""
+        handler = self._handler
+        if isinstance(handler, Router):
+            handler = handler.handler_for(turn)
+        if handler is None:
+            return ()
+        try:
+            call = inspect.unwrap(handler)
+            if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
+                return await asyncio.wrap_future(self._submit(self._run_async(handler, turn)))
+            answer = await self._run_in_thread(handler, turn)
+            if inspect.isawaitable(answer):
+                return await asyncio.wrap_future(self._submit(self._awaited(answer, turn)))
+            return answer  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            raise self._explained(error) from error
+        finally:
+            self._running.pop(turn.id, None)
+
+    def _submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _run_async(self, handler: Handler, turn: Turn) -> tuple[Reply, ...]:
+        answer = handler(turn)
+        if inspect.isasyncgen(answer):
+            task = asyncio.current_task()
+            assert task is not None
+            self._running[turn.id] = task
+            return replies([item async for item in answer])
+        return await self._awaited(answer, turn)
+
+    async def _awaited(self, answer: Any, turn: Turn) -> tuple[Reply, ...]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[turn.id] = task
+        return replies(await answer)
+
+    async def _run_in_thread(self, handler: Handler, turn: Turn) -> Any:
+        """A sync handler in a thread of its own; a generator runs there too."""
+        done: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                answer = handler(turn)
+                result = answer if inspect.isawaitable(answer) else replies(answer)
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        thread = threading.Thread(target=work, name=f"aerobot-turn-{turn.id}", daemon=True)
+        self._running[turn.id] = thread
+        thread.start()
+        return await asyncio.shield(asyncio.wrap_future(done))
+
+    def _explained(self, error: BaseException) -> EngineError:
+        where = self._where(error)
+        if isinstance(error, AerobotError):
+            return EngineError(error.message, error.hint, where=where)
+        words = traceback.format_exception_only(error)[-1].strip()
+        return EngineError(words, where=where)
+
+    def _where(self, error: BaseException) -> str:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if self._is_own(frame.filename)]
+        return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+
+    def _is_own(self, filename: str) -> bool:
+        path = Path(filename)
+        return path.is_absolute() and path.is_relative_to(self._folder) and "site-packages" not in path.parts
+
+    # -- what it is doing ---------------------------------------------------------------------------------------
+
+    def doing(self, turn_id: int) -> str:
+        """File, line and call in which a handler is right now, and whether it blocks the others."""
+        running = self._running.get(turn_id)
+        if isinstance(running, threading.Thread):
+            frame = sys._current_frames().get(running.ident or 0)
+            return self._described(frame)
+        if running is None or self._loop is None or self._thread is None:
+            return ""
+        if asyncio.current_task(self._loop) is running:
+            words = self._described(sys._current_frames().get(self._thread.ident or 0))
+            return words + "; a blocking call in an async bot: make reply() sync, or use an async client"
+        stack = running.get_stack()
+        return self._described(stack[-1] if stack else None)
+
+    def _described(self, frame: FrameType | None) -> str:
+        innermost = frame
+        while frame is not None and not self._is_own(frame.f_code.co_filename):
+            frame = frame.f_back
+        if frame is None or innermost is None:
+            return ""
+        words = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}()"
+        if innermost is not frame:
+            module = innermost.f_globals.get("__name__", "")
+            words += f" waits in {module}.{innermost.f_code.co_name}"
+        return words
+
+    # -- loading ------------------------------------------------------------------------------------------------
+
+    def _load(self) -> Handler:
+        if str(self._folder) not in sys.path:
+            sys.path.insert(0, str(self._folder))
+        try:
+            module = self._module()
+        except AerobotError:
+            raise
+        except BaseException as error:
+            words = traceback.format_exception_only(error)[-1].strip()
+            where = self._where(error)
+            raise ConfigError(f"{self._source} cannot be loaded: {words}", f"Look at {where}." if where else "") from error
+        return self._pick(module)
+
+    def _module(self) -> ModuleType:
+        if self._path is None:
+            return importlib.import_module(self._source)
+        if not self._path.is_file():
+            raise ConfigError(f"There is no file {self._path}.", "aerobot serve echo shows that the rest works.")
+        spec = importlib.util.spec_from_file_location(self._path.stem, self._path)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"{self._path} is not a Python file.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    def _pick(self, module: ModuleType) -> Handler:
+        if self._attribute:
+            found = getattr(module, self._attribute, None)
+        else:
+            routers = [value for value in vars(module).values() if isinstance(value, Router)]
+            found = getattr(module, "reply", None) or (routers[0] if routers else None)
+        if not callable(found):
+            wanted = f'"{self._attribute}"' if self._attribute else 'a function "reply(turn)" or a Router'
+            raise ConfigError(f"{self._source} has no {wanted}.", "def reply(turn): return f\"You said: {turn.text}\"")
+        return found  # type: ignore[no-any-return]
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            stamps = await asyncio.to_thread(self._look)
+            if stamps == self._stamps:
+                continue
+            self._stamps = stamps
+            error: str | None = None
+            try:
+                self._handler = await asyncio.to_thread(self._load_again)
+            except AerobotError as problem:
+                error = problem.message + (f" {problem.hint}" if problem.hint else "")
+            self._stamps = await asyncio.to_thread(self._look)
+            self.on_reload(error)
+
+    def _load_again(self) -> Handler:
+        importlib.invalidate_caches()
+        for name in [name for name, file in self._own_modules() if file != Path(__file__)]:
+            sys.modules.pop(name, None)
+        return self._load()
+
+    def _own_modules(self) -> list[tuple[str, Path]]:
+        own = []
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if file and name not in ("__main__",) and not name.startswith("aerobot") and self._is_own(file):
+                own.append((name, Path(file)))
+        return own
+
+    def _look(self) -> dict[Path, int]:
+        paths = {file for _, file in self._own_modules()} | ({self._path} if self._path else set())
+        stamps = {}
+        for path in paths:
+            try:
+                stamps[path] = path.stat().st_mtime_ns
+            except OSError:
+                stamps[path] = 0
+        return stamps
+
+
+def _shut(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what runs on the loop, let that take effect, and stop it."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.call_soon(loop.call_soon, loop.stop)

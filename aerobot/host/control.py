@@ -1,0 +1,226 @@
+"""The private listener: Aerostack's own bots API for the bots of this host, and the test channel.
+
+Its law: a bearer token, our own host names and no foreign origin, or nothing.
+"""
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from aerobot import __version__, events
+from aerobot.errors import StoreUnavailable
+from aerobot.host.bots_api import BotsApi, Refusal
+from aerobot.secret import Secret
+from aerobot.store.base import HostedBot, Store, Verdict
+from aerobot.store.roster import Roster
+
+BODY_MOST = 1024 * 1024
+WAIT_MOST = 120.0
+"""Seconds that a question for a verdict may wait."""
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PrivateListener:
+    """What only we may call. ``doing(turn_id)`` says what the engine is at."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        roster: Roster,
+        api: BotsApi,
+        token: Secret,
+        allowed_hosts: tuple[str, ...],
+        doing: Callable[[int], str],
+        emulated: bool,
+        about: Callable[[], Mapping[str, object]],
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._api = api
+        self._token = token
+        self._allowed = frozenset(("127.0.0.1", "localhost", "::1", *allowed_hosts))
+        self._doing = doing
+        self._emulated = emulated
+        self._about = about
+        self._followers: set[asyncio.Queue[events.Event]] = set()
+
+    def app(self) -> web.Application:
+        """The routes, for a runner."""
+        app = web.Application(client_max_size=BODY_MOST, middlewares=[self._guard])
+        add = app.router.add_route
+        add("GET", "/api/bots", self._list)
+        add("POST", "/api/bots", self._create)
+        add("GET", "/api/bots/{bot_id}", self._show)
+        add("PATCH", "/api/bots/{bot_id}", self._update)
+        add("DELETE", "/api/bots/{bot_id}", self._delete)
+        add("POST", "/api/bots/{bot_id}/activate", self._activate)
+        add("POST", "/api/bots/{bot_id}/deactivate", self._deactivate)
+        add("POST", "/api/bots/{bot_id}/test", self._test)
+        add("GET", "/api/host", self._host)
+        add("GET", "/api/events", self._events)
+        add("POST", "/api/test/announce", self._announce)
+        add("GET", "/api/test/verdict", self._verdict)
+        return app
+
+    def told(self, event: events.Event) -> None:
+        """Pass an event on to those who follow; one who is too slow loses the oldest."""
+        for follower in self._followers:
+            if follower.full():
+                follower.get_nowait()
+            follower.put_nowait(event)
+
+    # -- who may --------------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        problem = self._problem(request)
+        if problem is not None:
+            return problem
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return _error(refusal.status, refusal.code, refusal.message)
+        except StoreUnavailable as error:
+            return _error(503, "STORE_UNAVAILABLE", error.message)
+        except web.HTTPException as error:
+            return _error(error.status, "HTTP_ERROR", error.reason)
+
+    def _problem(self, request: web.Request) -> web.Response | None:
+        if _host_name(request.headers.get("Host", "")) not in self._allowed:
+            return _error(403, "FORBIDDEN_HOST", "This host name is not served here")
+        origin = request.headers.get("Origin")
+        if origin is not None and (urlsplit(origin).hostname or "") not in self._allowed:
+            return _error(403, "FORBIDDEN_ORIGIN", "This origin is not served here")
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, f"Bearer {self._token.reveal()}".encode()):
+            return _error(401, "AUTH_INVALID_KEY", "The bearer token of this host is missing or wrong")
+        return None
+
+    # -- bots -----------------------------------------------------------------------------------------------------
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return web.json_response({"bots": self._api.list()})
+
+    async def _create(self, request: web.Request) -> web.Response:
+        return web.json_response({"bot": await self._api.create(await _document(request))}, status=201)
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response({"bot": self._api.show(request.match_info["bot_id"])})
+
+    async def _update(self, request: web.Request) -> web.Response:
+        return web.json_response({"bot": await self._api.update(request.match_info["bot_id"], await _document(request))})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        await self._api.delete(request.match_info["bot_id"])
+        return web.json_response({"success": True})
+
+    async def _activate(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._api.activate(request.match_info["bot_id"]))
+
+    async def _deactivate(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._api.deactivate(request.match_info["bot_id"]))
+
+    async def _test(self, request: web.Request) -> web.Response:
+        bot = self._api.bot(request.match_info["bot_id"])
+        message = (await _document(request)).get("message")
+        if not isinstance(message, str) or not message.strip():
+            raise Refusal(400, "VALIDATION_ERROR", "message is required")
+        wamid = await self._api.submit(bot, message)
+        verdict = await self._settled(bot.id, wamid, min(WAIT_MOST, bot.timeout_ms / 1000 + 10))
+        return web.json_response(self._api.answer(verdict))
+
+    # -- the host -------------------------------------------------------------------------------------------------
+
+    async def _host(self, _: web.Request) -> web.Response:
+        return web.json_response({"version": __version__, **self._about()})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Events as JSON lines, customers' texts left out, until the caller goes."""
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        queue: asyncio.Queue[events.Event] = asyncio.Queue(maxsize=1000)
+        self._followers.add(queue)
+        try:
+            while True:
+                event = await queue.get()
+                await response.write(json.dumps(event.document(texts=False)).encode() + b"\n")
+        except (ConnectionError, asyncio.CancelledError):
+            return response
+        finally:
+            self._followers.discard(queue)
+
+    # -- the test channel -----------------------------------------------------------------------------------------
+
+    async def _announce(self, request: web.Request) -> web.Response:
+        document = await _document(request)
+        wamid = document.get("wamid")
+        if not isinstance(wamid, str) or not wamid:
+            raise Refusal(400, "VALIDATION_ERROR", "wamid is required")
+        bot = self._chosen(document)
+        capture = not (self._emulated or document.get("deliver") is True)
+        await self._store.announce(bot.id, wamid, capture=capture, ttl_ms=3_600_000)
+        return web.json_response(
+            {"bot_id": bot.id, "phone_number_id": bot.phone_number_id, "capture": capture, "timeout_ms": bot.timeout_ms}
+        )
+
+    def _chosen(self, document: Mapping[str, object]) -> HostedBot:
+        """The bot that is meant: by id, by number, else the only one."""
+        bots = self._roster.all()
+        wanted, number = document.get("bot_id"), document.get("phone_number_id")
+        if wanted:
+            bots = tuple(bot for bot in bots if bot.id == wanted)
+        elif number and any(bot.phone_number_id == number for bot in bots):
+            bots = tuple(bot for bot in bots if bot.phone_number_id == number)
+        if len(bots) != 1:
+            names = ", ".join(bot.id for bot in self._roster.all()) or "none"
+            raise Refusal(404, "NOT_FOUND", f"Which bot is meant? This host runs: {names}")
+        return bots[0]
+
+    async def _verdict(self, request: web.Request) -> web.Response:
+        bot_id, wamid = request.query.get("bot_id", ""), request.query.get("wamid", "")
+        wait = min(WAIT_MOST, max(0.0, _seconds(request.query.get("wait", "0"))))
+        verdict = await self._settled(bot_id, wamid, wait)
+        return web.json_response(self._api.verdict(verdict, self._doing))
+
+    async def _settled(self, bot_id: str, wamid: str, wait: float) -> Verdict | None:
+        """The verdict once it is settled, or as it is when the waiting ends."""
+        until = time.monotonic() + wait
+        pause = 0.005
+        while True:
+            verdict = await self._store.verdict(bot_id, wamid)
+            if (verdict is not None and verdict.settled) or time.monotonic() >= until:
+                return verdict
+            await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
+            pause = min(0.1, pause * 1.5)
+
+
+def _host_name(header: str) -> str:
+    return (urlsplit(f"//{header}").hostname or "").lower()
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if value == value else 0.0
+
+
+async def _document(request: web.Request) -> Mapping[str, object]:
+    try:
+        document = json.loads(await request.read() or b"{}")
+    except (ValueError, RecursionError):
+        raise Refusal(400, "VALIDATION_ERROR", "The body is not JSON") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "VALIDATION_ERROR", "The body is not a JSON object")
+    return document
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status)

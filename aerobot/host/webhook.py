@@ -1,0 +1,225 @@
+"""The public listener: the path that Meta calls, two health checks, nothing else.
+
+Its law: what is authentic is stored and answered 200, whatever is in it, for Meta repeats everything else for a week;
+what is not authentic is refused, and only the operator learns why. Nothing that a client sends makes it answer 5xx.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from aerobot import events
+from aerobot.errors import StoreUnavailable
+from aerobot.host.paths import PATH
+from aerobot.store.base import Delivery, HostedBot, Outcome, Store
+from aerobot.store.roster import Roster
+from aerobot.whatsapp import graph, signature, webhook
+from aerobot.whatsapp.messages import Message, Receipt
+from aerobot.whatsapp.webhook import Reading
+
+BODY_MOST = 4 * 1024 * 1024
+"""Bytes of one delivery; Meta promises at most 3 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Who can reach the public listener, and whether unsigned messages are let in all the same."""
+
+    exposed: bool
+    allow_unsigned: bool
+
+    @property
+    def takes_unsigned(self) -> bool:
+        """Whether a bot without an app secret is answered."""
+        return self.allow_unsigned or not self.exposed
+
+
+class PublicListener:
+    """Receives, verifies, stores. ``wake`` tells the worker; ``expose`` changes who can reach it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        roster: Roster,
+        emit: Callable[[events.Event], None],
+        wake: Callable[[], None],
+        exposure: Exposure,
+        debounce_ms: int = 0,
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._emit = emit
+        self._wake = wake
+        self.exposure = exposure
+        self._debounce_ms = debounce_ms
+        self.ready = False
+
+    def app(self) -> web.Application:
+        """The routes, for a runner."""
+        app = web.Application(client_max_size=BODY_MOST)
+        app.router.add_get(PATH, self._handshake)
+        app.router.add_post(PATH, self._deliver)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ready") if self.ready else web.Response(status=503, text="not ready")
+
+    # -- the handshake ------------------------------------------------------------------------------------------
+
+    async def _handshake(self, request: web.Request) -> web.Response:
+        bot = self._roster.get(request.match_info["bot_id"])
+        if bot is None:
+            return self._unknown(request)
+        token = bot.verify_token
+        verdict = signature.challenge(request.query, token.reveal() if token else "")
+        if not verdict.ok:
+            return self._refuse(request, 403, verdict.detail, verdict.remedy)
+        self._emit(events.Handshake(at=self._store.now(), bot_id=bot.id))
+        return web.Response(text=verdict.body, content_type="text/plain")
+
+    # -- a delivery ---------------------------------------------------------------------------------------------
+
+    async def _deliver(self, request: web.Request) -> web.Response:
+        bot = self._roster.get(request.match_info["bot_id"])
+        if bot is None:
+            return self._unknown(request)
+        body = await _body(request)
+        if body is None:
+            return self._refuse(request, 413, "a body of more than 4 MiB", "Meta sends at most 3 MB: this was not Meta.")
+        if bot.app_secret is not None:
+            header = request.headers.get("X-Hub-Signature-256")
+            verdict = signature.check(
+                body, header, [bot.app_secret.reveal()], sha1_header=request.headers.get("X-Hub-Signature")
+            )
+            if not verdict.ok:
+                status = 401 if verdict.reason in ("missing", "sha1_only") else 403
+                return self._refuse(request, status, verdict.detail, verdict.remedy)
+        elif not self.exposure.takes_unsigned:
+            remedy = "Set whatsapp.app_secret, or accept the risk with --allow-unsigned."
+            return self._refuse(request, 403, "the bot has no app secret and this listener is exposed", remedy)
+        return await self._keep(request, bot, body)
+
+    async def _keep(self, request: web.Request, bot: HostedBot, body: bytes) -> web.Response:
+        signed = bot.app_secret is not None
+        try:
+            reading = webhook.read(body, phone_number_id=bot.phone_number_id)
+        except Exception as error:
+            self._unforeseen("webhook", error)
+            reading = Reading(updates=(), problem="unreadable", sample=False)
+        if reading.problem and not signed:
+            return self._refuse(request, 400, reading.problem, "This was not Meta, or a test tool gone wrong.")
+        delivery = Delivery(
+            bot_id=bot.id,
+            number=bot.phone_number_id,
+            body=body,
+            signed=signed,
+            updates=reading.updates,
+            state="unusable" if reading.problem else "read",
+            note=reading.problem,
+            active=bot.active,
+            debounce_ms=self._debounce_ms,
+        )
+        try:
+            outcomes = await self._stored(delivery)
+        except StoreUnavailable as error:
+            return self._refuse(request, 503, error.message, error.hint)
+        self._tell(bot, delivery, reading, outcomes)
+        return web.Response(text="ok")
+
+    async def _stored(self, delivery: Delivery) -> tuple[Outcome, ...]:
+        """Store a delivery; what the store chokes on is kept as raw bytes."""
+        try:
+            return await asyncio.shield(self._store.receive(delivery))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._unforeseen("store", error)
+            note = f"{type(error).__name__}: {error}"
+            return await self._store.receive(replace(delivery, updates=(), state="unreadable", note=note))
+
+    # -- what is told -------------------------------------------------------------------------------------------
+
+    def _tell(self, bot: HostedBot, delivery: Delivery, reading: Reading, outcomes: tuple[Outcome, ...]) -> None:
+        now = self._store.now()
+        if reading.sample:
+            self._emit(events.SampleArrived(at=now, bot_id=bot.id, signed=delivery.signed))
+        if delivery.note:
+            self._emit(events.Recorded(at=now, bot_id=bot.id, what=delivery.state, note=delivery.note))
+        for outcome in outcomes:
+            if outcome.new and not reading.sample:
+                self._emit(self._told(bot, outcome, now))
+        if any(outcome.state in ("queued", "joined") for outcome in outcomes):
+            self._wake()
+
+    @staticmethod
+    def _told(bot: HostedBot, outcome: Outcome, now: int) -> events.Event:
+        update = outcome.update
+        if update.kind == "message" and update.message is not None and outcome.conversation_id is not None:
+            return received(bot, update.message, outcome, now)
+        if update.kind == "status" and update.receipt is not None:
+            return _receipt(bot, update.receipt, outcome, now)
+        return events.Recorded(at=now, bot_id=bot.id, what=update.field or update.kind, note=update.note)
+
+    def _unforeseen(self, where: str, error: Exception) -> None:
+        self._emit(events.Unexpected(at=self._store.now(), where=where, error=f"{type(error).__name__}: {error}"))
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        return self._refuse(request, 404, "a bot that this host does not run", "Is the id in the callback URL this bot's?")
+
+    def _refuse(self, request: web.Request, status: int, reason: str, remedy: str) -> web.Response:
+        """Refuse: the operator is told why, the caller only that."""
+        self._emit(
+            events.Rejected(at=self._store.now(), status=status, reason=reason, remedy=remedy, path=request.path[:200])
+        )
+        return web.Response(status=status, text={503: "try again"}.get(status, "refused"))
+
+
+def received(bot: HostedBot, message: Message, outcome: Outcome, now: int) -> events.MessageReceived:
+    """The event of a stored message."""
+    return events.MessageReceived(
+        at=now,
+        bot_id=bot.id,
+        conversation_id=outcome.conversation_id or 0,
+        message_id=message.id,
+        kind=message.kind,
+        who=message.identity("phone") or message.identity("user_id"),
+        name=message.name,
+        text=message.text,
+        state=f"{outcome.state}({outcome.reason})" if outcome.reason else outcome.state,
+        channel=outcome.channel,
+    )
+
+
+def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> events.ReceiptSeen:
+    failure = receipt.failure
+    return events.ReceiptSeen(
+        at=now,
+        bot_id=bot.id,
+        conversation_id=outcome.conversation_id,
+        wamid=receipt.wamid,
+        status=receipt.status,
+        who=receipt.recipient,
+        code=failure.code if failure else None,
+        error=failure.title if failure else None,
+        remedy=graph.meaning(failure.code, failure.subcode).remedy if failure else None,
+    )
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The raw bytes, or ``None`` where there are too many."""
+    if (request.content_length or 0) > BODY_MOST:
+        return None
+    content = bytearray()
+    async for chunk in request.content.iter_any():
+        content += chunk
+        if len(content) > BODY_MOST:
+            return None
+    return bytes(content)

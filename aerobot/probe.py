@@ -1,0 +1,169 @@
+"""Prove that a webhook works: announce, deliver what Meta would deliver, and learn what became of it.
+
+It only talks HTTP: to the private listener with its token, to the public one as Meta does.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aerobot.emulator import webhooks
+from aerobot.errors import NetworkError, NoReplyError, RemoteError
+from aerobot.host.record import HostRecord
+from aerobot.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+TEST_ACCOUNT = "102290129340398"
+"""The business account id in test deliveries where the real one is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What the host said to an announcement: whose message it will be, and whether replies are kept there."""
+
+    bot_id: str
+    phone_number_id: str
+    capture: bool
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What a webhook answered to a delivery."""
+
+    status: int
+    text: str
+    milliseconds: int
+
+
+def headers(body: bytes, secret: Secret | None) -> dict[str, str]:
+    """The headers that Meta sends; without a secret, none that signs."""
+    signature = {"X-Hub-Signature-256": webhooks.sign(body, secret.reveal())} if secret else {}
+    return {"Content-Type": "application/json", "User-Agent": "facebookexternalua", **signature}
+
+
+def deliver(url: str, body: bytes, secret: Secret | None, *, timeout: float = 15.0) -> Delivered:
+    """Post one delivery as Meta does; ``NetworkError`` where nothing answers."""
+    import httpx
+
+    started = time.monotonic()
+    try:
+        answer = httpx.post(url, content=body, headers=headers(body, secret), timeout=timeout, trust_env=False)
+    except httpx.HTTPError as error:
+        raise _unreachable(url, error) from None
+    return Delivered(
+        status=answer.status_code, text=answer.text[:500], milliseconds=round((time.monotonic() - started) * 1000)
+    )
+
+
+class TestChannel:
+    """The private listener's side of a test: announce a message, then ask what became of it."""
+
+    __test__ = False
+
+    def __init__(self, host: HostRecord) -> None:
+        self._host = host
+
+    def announce(self, wamid: str, *, bot_id: str, phone_number_id: str, deliver: bool) -> Announced:
+        """Tell the host that a message with this id is a test."""
+        wanted = {"wamid": wamid, "bot_id": bot_id, "phone_number_id": phone_number_id, "deliver": deliver}
+        answer = self._call("POST", "/api/test/announce", json=wanted)
+        return Announced(**{key: answer[key] for key in Announced.__dataclass_fields__})
+
+    def verdict(self, bot_id: str, wamid: str, *, timeout: float) -> Mapping[str, Any]:
+        """What became of a message: once it is settled, or as it is after ``timeout`` seconds."""
+        until = time.monotonic() + timeout
+        while True:
+            left = max(0.0, until - time.monotonic())
+            query = {"bot_id": bot_id, "wamid": wamid, "wait": f"{min(left, 30.0):.3f}"}
+            verdict = self._call("GET", "/api/test/verdict", params=query)
+            if verdict.get("settled") or time.monotonic() >= until:
+                return verdict
+
+    def _call(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
+        import httpx
+
+        token = {"Authorization": f"Bearer {self._host.private_token.reveal()}"}
+        try:
+            answer = httpx.request(
+                method, self._host.private_url + path, headers=token, timeout=45.0, trust_env=False, **more
+            )
+        except httpx.HTTPError as error:
+            raise _unreachable(self._host.private_url, error) from None
+        try:
+            document = answer.json()
+        except ValueError:
+            document = {}
+        if answer.status_code != 200:
+            message = (document.get("error") or {}).get("message") or f"HTTP {answer.status_code}"
+            raise RemoteError(f"The local host refused the test: {message}.", status=answer.status_code)
+        return document if isinstance(document, dict) else {}
+
+
+def _unreachable(url: str, error: "httpx.HTTPError") -> NetworkError:
+    import httpx
+
+    origin = "/".join(url.split("/")[:3]).removeprefix("http://")
+    if isinstance(error, httpx.ConnectError):
+        return NetworkError(f"Nothing listens on {origin}.", "Start one: aerobot serve, or aerobot sandbox.")
+    if isinstance(error, httpx.TimeoutException):
+        return NetworkError(f"{origin} did not answer in time.", "Is the host busy, or stopped?")
+    return NetworkError(f"The connection to {origin} broke: {error}.")
+
+
+def payload(text: str, *, wamid: str, now: int, phone_number_id: str) -> dict[str, Any]:
+    """A body from a file, made new: its first message gets this id and time, its number is the host's.
+
+    Raises ``ValueError`` where it holds no message.
+    """
+    document = json.loads(text)
+    try:
+        value = document["entry"][0]["changes"][0]["value"]
+        message = value["messages"][0]
+        message["id"], message["timestamp"] = wamid, str(now)
+        value.setdefault("metadata", {})["phone_number_id"] = phone_number_id
+    except (KeyError, IndexError, TypeError):
+        raise ValueError("it holds no message (entry[0].changes[0].value.messages[0])") from None
+    return document  # type: ignore[no-any-return]
+
+
+def judged(verdict: Mapping[str, Any], *, waited: float, describe: Callable[[float], str] = "{:.1f} s".format) -> None:
+    """Return where the bot answered; raise a ``NoReplyError`` that says why it did not."""
+    if not verdict.get("stored"):
+        raise NoReplyError("The message was accepted but not stored.", "The host's own output says why.")
+    failed = [part for part in verdict["parts"] if part["state"] in ("failed", "not_sent")]
+    if not verdict["settled"]:
+        raise _late(verdict, describe(waited))
+    if failed:
+        error = failed[0].get("error") or {}
+        raise NoReplyError(f"The reply was not delivered: {error.get('title', 'unknown')}.", str(error.get("remedy") or ""))
+    if verdict["outcome"] == "fell_back":
+        raise NoReplyError(f"The bot failed and fell back: {verdict['error']}.", "The fallback above is what a user sees.")
+    if verdict["state"] == "failed":
+        raise NoReplyError(f"The bot failed: {verdict['error'] or verdict['reason']}.", "With bot.fallback_message set, that is said instead.")
+    if verdict["state"] == "ignored":
+        raise NoReplyError(*_ignored(str(verdict["reason"])))
+
+
+def _ignored(reason: str) -> tuple[str, str]:
+    return {
+        "silent": ("The bot said nothing.", "Its reply() returned nothing for this message."),
+        "inactive": ("The bot is not active: the message was recorded.", "aerobot activate --local"),
+        "late": ("The message is older than the 24-hour window.", "Leave out --set on its timestamp."),
+    }.get(reason, (f'A message of this kind ("{reason}") is recorded and not answered.', "Try --type text."))
+
+
+def _late(verdict: Mapping[str, Any], waited: str) -> NoReplyError:
+    if verdict.get("doing"):
+        return NoReplyError(f"No reply within {waited}.", f"The engine is still at {verdict['doing']}.")
+    waiting = [part for part in verdict["parts"] if part["state"] in ("planned", "sending", "unknown")]
+    if waiting:
+        error = (waiting[0].get("error") or {}).get("title") or "no answer from Graph yet"
+        return NoReplyError(f"No reply delivered within {waited}: {error}.", "It is kept, and tried again.")
+    if not verdict.get("claimed"):
+        return NoReplyError(f"No reply within {waited}: the message waits to be taken up.", "Is the number paused?")
+    return NoReplyError(f"No reply within {waited}.", "The engine is still running.")

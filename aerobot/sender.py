@@ -1,0 +1,198 @@
+"""The hot path to Meta's Graph API: send, mark read and typing, media up and down."""
+
+import asyncio
+import mimetypes
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
+from aerobot.secret import Secret, is_loopback, may_carry_secrets
+from aerobot.whatsapp import graph
+from aerobot.whatsapp.graph import Accepted, Refused
+from aerobot.whatsapp.messages import Failure
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MEDIA_MOST = 100 * 1024 * 1024
+"""The largest file WhatsApp carries, in bytes."""
+UPLOAD_LASTS = 29 * 86_400
+"""How long an uploaded file is used again, in seconds; Meta keeps it 30 days."""
+META_HOSTS = (".fbsbx.com", ".whatsapp.net", ".facebook.com", ".fbcdn.net")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The number that speaks, and what lets it."""
+
+    phone_number_id: str
+    access_token: Secret
+
+
+class Sender:
+    """A client of Graph for many numbers. ``timeout`` is in seconds and covers one call."""
+
+    def __init__(
+        self, *, graph_url: str, version: str, timeout: float = 20.0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        if not may_carry_secrets(graph_url):
+            raise ConfigError(
+                f"whatsapp.graph_url is {graph_url}: a token is never sent over plain http.", "Use https."
+            )
+        self.base = f"{graph_url.rstrip('/')}/{version}"
+        self.to_emulator = is_loopback(graph_url)
+        self._timeout = timeout
+        self._now = now
+        self._session: aiohttp.ClientSession | None = None
+        self._uploads: dict[tuple[str, str, int, int], tuple[str, float]] = {}
+
+    async def start(self) -> None:
+        """Open the connection pool."""
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(10.0, self._timeout)),
+            connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30),
+        )
+
+    async def close(self) -> None:
+        """Close the connection pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self, line: Line, body: Mapping[str, object], *, phone: str, user_id: str, part_id: str
+    ) -> Accepted | Refused:
+        """Send one part. ``phone`` (digits) is preferred, ``user_id`` is for users without one.
+
+        A file in ``body`` is uploaded first. Nothing is repeated here: the answer says what may be.
+        """
+        path = graph.file_of(body)
+        if path is not None:
+            try:
+                body = graph.with_media(body, await self.upload(line, Path(path)))
+            except (NetworkError, RemoteError) as error:
+                # The message itself was not sent, so whatever became of the upload, it may be repeated.
+                repeat = Repeat.SAFE if error.repeat is Repeat.AMBIGUOUS else error.repeat
+                return _refused(error.message, error.hint, repeat)
+            except AerobotError as error:
+                return _refused(error.message, error.hint, Repeat.NEVER)
+        request = graph.addressed(body, to=phone or None, recipient=None if phone else user_id, part_id=part_id)
+        return await self._post(line, f"{line.phone_number_id}/messages", request)
+
+    async def mark_read(self, line: Line, wamid: str, *, typing: bool = True) -> None:
+        """Show blue ticks, and typing for up to 25 s; what goes wrong here is nobody's trouble."""
+        await self._post(line, f"{line.phone_number_id}/messages", graph.mark_read(wamid, typing=typing))
+
+    async def _post(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
+        import aiohttp
+
+        assert self._session is not None
+        try:
+            async with self._session.post(
+                f"{self.base}/{path}", json=document, headers=_bearer(line), allow_redirects=False
+            ) as response:
+                return graph.response(response.status, await response.read(), response.headers.get("Retry-After"))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return _refused(f"Graph cannot be reached: {error}", "Is there a network?", Repeat.SAFE)
+        except TimeoutError:
+            return _refused(f"Graph did not answer within {self._timeout:g} s", "", Repeat.AMBIGUOUS)
+        except (aiohttp.ClientError, OSError) as error:
+            return _refused(f"The connection to Graph broke: {error or type(error).__name__}", "", Repeat.AMBIGUOUS)
+
+    # -- media --------------------------------------------------------------------------------------------------
+
+    async def upload(self, line: Line, path: Path) -> str:
+        """Upload a local file and return its media id; the same file is uploaded once in 29 days.
+
+        Raises ``AerobotError`` where the file is not there, ``NetworkError`` and ``RemoteError`` as Graph says.
+        """
+        import aiohttp
+
+        try:
+            status = path.stat()
+            content = await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            raise AerobotError(f"The file {path} cannot be read: {error.strerror}") from None
+        if len(content) > MEDIA_MOST:
+            raise AerobotError(f"The file {path} is larger than the 100 MB that WhatsApp carries")
+        key = (line.phone_number_id, str(path), status.st_mtime_ns, status.st_size)
+        known = self._uploads.get(key)
+        if known is not None and known[1] > self._now():
+            return known[0]
+        mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
+        form.add_field("file", content, filename=path.name, content_type=mime_type)
+        document = await self._json("POST", f"{self.base}/{line.phone_number_id}/media", line, data=form)
+        media_id = str(document.get("id") or "")
+        if not media_id:
+            raise RemoteError("Graph took the file but gave no id", repeat=Repeat.AMBIGUOUS)
+        self._uploads[key] = (media_id, self._now() + UPLOAD_LASTS)
+        return media_id
+
+    async def open(self, line: Line, media_id: str) -> bytes:
+        """The bytes of a media id: its address is asked for, then fetched, from Meta's hosts or Graph's own alone."""
+        document = await self._json("GET", f"{self.base}/{media_id}", line)
+        url = str(document.get("url") or "")
+        if not self._trusted(url):
+            raise RemoteError(f"Graph gave a media address that is not Meta's: {urlsplit(url).hostname}")
+        return await self._bytes(url, line)
+
+    def _trusted(self, url: str) -> bool:
+        host = urlsplit(url).hostname or ""
+        same = urlsplit(url).netloc == urlsplit(self.base).netloc
+        return same or (urlsplit(url).scheme == "https" and f".{host}".endswith(META_HOSTS))
+
+    async def _bytes(self, url: str, line: Line) -> bytes:
+        import aiohttp
+
+        assert self._session is not None
+        content = bytearray()
+        try:
+            async with self._session.get(url, headers=_bearer(line), allow_redirects=False) as response:
+                if response.status != 200:
+                    raise RemoteError(f"The media could not be fetched: HTTP {response.status}", status=response.status)
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    content += chunk
+                    if len(content) > MEDIA_MOST:
+                        raise RemoteError("The media is larger than the 100 MB that WhatsApp carries")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise NetworkError(f"The media could not be fetched: {error or type(error).__name__}") from None
+        return bytes(content)
+
+    async def _json(self, method: str, url: str, line: Line, **more: object) -> Mapping[str, object]:
+        import aiohttp
+
+        assert self._session is not None
+        try:
+            async with self._session.request(
+                method, url, headers=_bearer(line), allow_redirects=False, **more  # type: ignore[arg-type]
+            ) as response:
+                body = await response.read()
+                if response.status != 200:
+                    verdict = graph.response(response.status, body, response.headers.get("Retry-After"))
+                    assert isinstance(verdict, Refused)
+                    raise RemoteError(verdict.message, verdict.remedy, status=response.status, repeat=verdict.repeat)
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise NetworkError(f"Graph cannot be reached: {error or type(error).__name__}") from None
+        return document if isinstance(document, dict) else {}
+
+
+def _bearer(line: Line) -> dict[str, str]:
+    return {"Authorization": f"Bearer {line.access_token.reveal()}"}
+
+
+def _refused(message: str, remedy: str, repeat: Repeat) -> Refused:
+    return Refused(
+        failure=Failure(code=None, title=message),
+        repeat=repeat,
+        status=0,
+        retry_after=None,
+        message=message,
+        remedy=remedy,
+    )

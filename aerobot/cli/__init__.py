@@ -1,0 +1,1 @@
+"""The commands: one module per noun; each parses, makes one call and renders."""

@@ -1,0 +1,225 @@
+"""`aerobot sandbox`: a bot, an emulated WhatsApp and a phone in the browser, on this machine alone."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aerobot import __version__, events
+from aerobot.cli.command import START, Run, command
+from aerobot.cli.running import until_stopped
+from aerobot.cli.stream import Stream, show_parts
+from aerobot.config import Settings, Value
+from aerobot.errors import ConfigError
+from aerobot.terminal import Terminal, safe
+
+if TYPE_CHECKING:
+    from aerobot.emulator.server import Emulator
+    from aerobot.runtime import Host, Sandbox
+
+IGNORED = ("whatsapp.access_token", "whatsapp.phone_number_id", "whatsapp.app_secret", "bot.id")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(
+        app,
+        "sandbox",
+        panel=START,
+        examples=("aerobot sandbox", 'aerobot sandbox bot.py --say "Hi"'),
+    )
+    def sandbox(
+        run: Run,
+        bot_file: Annotated[
+            str | None, typer.Argument(metavar="[BOT_FILE]", help="bot.py, bot.py:name, module:name, echo or demo (default).")
+        ] = None,
+        say: Annotated[str | None, typer.Option(metavar="TEXT", help="Play one message, print the answer, end.")] = None,
+        keep: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="Keep the store there; else it is gone at the end.")
+        ] = None,
+        timeout: Annotated[float, typer.Option(help="With --say: how long to wait, in seconds.", min=0.1)] = 35.0,
+        no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
+        port: Annotated[int | None, typer.Option(help="The phone page's port; another where it is taken.")] = None,
+        texts: Annotated[bool, typer.Option("--texts", help="With --json: texts too.")] = False,
+    ) -> None:
+        """A bot that answers, on this machine, without any account.
+
+        Starts your bot (or the demo), an emulated WhatsApp and a phone in the browser. Real credentials are ignored
+        and nothing leaves this machine.
+        """
+        settings = _settings(run, port)
+        engine = bot_file or "demo"
+        open_page = not no_open and say is None and run.terminal.interactive and _has_desktop()
+        with _folder(keep) as folder:
+            play = _say(run.terminal, settings, engine, folder, say, timeout) if say is not None else _stay(
+                run.terminal, settings, engine, folder, open_page=open_page, texts=texts
+            )
+            code = asyncio.run(play)
+        raise typer.Exit(code)
+
+
+def _settings(run: Run, port: int | None) -> Settings:
+    """The settings, of which the sandbox takes the bot's and leaves the credentials."""
+    settings = run.settings({"emulator.port": port})
+    real = [key for key in IGNORED if settings.is_set(key)]
+    if real:
+        run.terminal.say(f"Ignored here: {', '.join(real)} ({settings.source(real[0])}). The sandbox has its own.")
+    return settings
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="aerobot-") as name:
+            yield Path(name)
+        return
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{keep} cannot be made: {error.strerror}.", "--keep wants a folder that is writable.") from None
+    yield keep.absolute()
+
+
+def _has_desktop() -> bool:
+    remote = os.environ.get("SSH_CONNECTION") or os.environ.get("CI")
+    return not remote and (sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")))
+
+
+# -- until stopped ------------------------------------------------------------------------------------------------
+
+
+async def _stay(
+    terminal: Terminal, settings: Settings, engine: str, folder: Path, *, open_page: bool, texts: bool
+) -> int:
+    from aerobot.runtime import Options, Sandbox
+
+    show = Stream(terminal, texts=texts)
+    options = Options(engine=engine, free_ports=True, sandbox=True)
+    sandbox = Sandbox(settings, options, show, folder=folder)
+    ready = await sandbox.start()
+    if terminal.json:
+        show(ready)
+    else:
+        terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
+        terminal.step("ok", "webhook", ready.webhook_url)
+        terminal.step("ok", "Graph", f"{ready.graph_url} (emulated)")
+        terminal.step("ok", "phone", "in the browser:")
+        terminal.value(ready.page_url or "")
+        terminal.say("Ready. Write to the bot on that page.          Stop: Ctrl-C")
+    if open_page and ready.page_url:
+        import webbrowser
+
+        await asyncio.to_thread(webbrowser.open, ready.page_url)
+    return await until_stopped(sandbox.stop)
+
+
+# -- one message --------------------------------------------------------------------------------------------------
+
+
+async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path, text: str, timeout: float) -> int:
+    from aerobot.runtime import Options, Sandbox
+
+    free = {key: Value(value=0, source="sandbox") for key in ("serve.port", "serve.private_port", "emulator.port")}
+    settings = replace(settings, values={**settings.values, **free})
+    problems: list[events.Event] = []
+
+    def keep(event: events.Event) -> None:
+        if isinstance(event, events.Unexpected | events.Rejected):
+            problems.append(event)
+
+    sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder)
+    await sandbox.start()
+    try:
+        return await _play(terminal, sandbox, text, timeout, engine)
+    finally:
+        await sandbox.stop()
+
+
+async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: float, engine: str) -> int:
+    from aerobot import probe
+    from aerobot.host.bots_api import BotsApi
+
+    emulator, host = sandbox.emulator, sandbox.host
+    assert emulator is not None
+    assert host is not None
+    watching = _Watching(emulator)
+    started = time.monotonic()
+    wamid = await emulator.say(text)
+    verdict = await _verdict(host, wamid, timeout)
+    document = BotsApi.verdict(verdict, host.engine.doing)
+    await watching.until_read([part["wamid"] for part in document.get("parts", ()) if part["wamid"]])
+    watching.stop()
+    took = round((time.monotonic() - started) * 1000)
+    terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
+    terminal.say(f"--> text     {safe(text)}  {terminal.faint(watching.arrival(wamid))}")
+    parts: list[Mapping[str, Any]] = document.get("parts", [])  # type: ignore[assignment]
+    show_parts(terminal, parts)
+    ticks = watching.ticks(parts)
+    if ticks:
+        terminal.say(f"{'':13}{terminal.faint(ticks)}")
+    terminal.document({"said": text, "milliseconds": took, **document, "ticks": watching.seen})
+    probe.judged(document, waited=timeout)
+    terminal.say(f"Answered in {document['milliseconds']} ms (bot {document['engine_ms']}).")
+    terminal.say("Next: aerobot sandbox          the same with a phone in the browser")
+    return 0
+
+
+async def _verdict(host: "Host", wamid: str, timeout: float) -> Any:
+    until = time.monotonic() + timeout
+    bot_id = host.roster.all()[0].id
+    while True:
+        verdict = await host.store.verdict(bot_id, wamid)
+        if (verdict is not None and verdict.settled) or time.monotonic() > until:
+            return verdict
+        await asyncio.sleep(0.01)
+
+
+class _Watching:
+    """Remembers what the emulator told: how a message was delivered, which ticks a reply has."""
+
+    def __init__(self, emulator: "Emulator") -> None:
+        self.seen: dict[str, list[str]] = {}
+        self._arrivals: dict[str, Mapping[str, Any]] = {}
+        self._changed = asyncio.Event()
+        self._events = emulator.watch()
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        async for event in self._events:
+            wamid = str(event.get("wamid", ""))
+            if event["event"] == "tick":
+                self.seen.setdefault(wamid, []).append(str(event["status"]))
+            elif event["event"] == "webhook":
+                self._arrivals[wamid] = event
+            self._changed.set()
+
+    async def until_read(self, wamids: list[str]) -> None:
+        """Wait a moment for the last tick of each reply."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                while not all({"read", "failed"} & set(self.seen.get(wamid, ())) for wamid in wamids):
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def arrival(self, wamid: str) -> str:
+        """How the webhook took the message."""
+        event = self._arrivals.get(wamid)
+        return f"signed, {event['status']} in {event['milliseconds']} ms" if event else ""
+
+    def ticks(self, parts: list[Mapping[str, Any]]) -> str:
+        """The ticks of the last part that was sent."""
+        sent = [part["wamid"] for part in parts if part["wamid"]]
+        return ", ".join(self.seen.get(sent[-1], ())) if sent else ""
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._task.cancel()

@@ -16,7 +16,7 @@ class Event:
 
     def document(self, *, texts: bool) -> dict[str, object]:
         """The event as a JSON object; without ``texts``, customers' words and names are left out."""
-        fields = {k: v for k, v in asdict(self).items() if v is not None and (texts or k not in TEXTS)}
+        fields = {k: v for k, v in asdict(self).items() if texts or k not in TEXTS}
         return {"event": self.event, **fields}
 
 

@@ -337,8 +337,8 @@ class Host:
             ),
         )
 
-    async def stop(self) -> None:
-        """Stop accepting, let what was begun end, close the tunnel, let go of everything; tells the counts."""
+    async def stop(self, grace: float = GRACE) -> None:
+        """Stop accepting, let what was begun end within ``grace`` seconds, close the tunnel, let go of everything; tells the counts."""
         if self._record is not None:
             self._record.unlink(missing_ok=True)
         if self._tunnel is not None:
@@ -346,7 +346,7 @@ class Host:
         for runner in self._runners[:1]:
             await runner.cleanup()
         if self._working is not None:
-            await self.worker.stop(GRACE)
+            await self.worker.stop(grace)
             await asyncio.gather(self._working, return_exceptions=True)
         for runner in self._runners[1:]:
             await runner.cleanup()
@@ -411,10 +411,10 @@ class Sandbox:
             raise
         return replace(ready, page_url=emulator.page_url, graph_url=emulator.graph_url)
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float = GRACE) -> None:
         """Stop both, the host first, so that its last answers still arrive."""
         if self.host is not None:
-            await self.host.stop()
+            await self.host.stop(grace)
         if self.emulator is not None:
             await self.emulator.stop()
 

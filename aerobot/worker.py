@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from aerobot import events, retry
-from aerobot.bot import Attachment, Conversation, Reply, Text, Turn
+from aerobot.bot import Attachment, Conversation, Reply, Said, Text, Turn
 from aerobot.engine import Engine, EngineError
 from aerobot.errors import AerobotError, Fenced, Repeat, StoreUnavailable
 from aerobot.sender import Line, Sender
@@ -193,7 +193,7 @@ class Worker:
         return Plan(parts=parts, outcome=outcome, error=error, engine_ms=engine_ms)
 
     async def _turn(self, bot: HostedBot, work: Work) -> Turn:
-        history = ()
+        history: tuple[Said, ...] = ()
         if self._engine.needs_history and work.ordinal > 1:
             since = self._store.now() - int(bot.ttl_hours * 3_600_000)
             history = await self._store.history(

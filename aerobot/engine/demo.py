@@ -15,7 +15,7 @@ from aerobot.bot import (
     Turn,
 )
 
-PICTURE = Path(__file__).with_name("demo.png")
+PICTURE = Path(__file__).with_name("demo.jpg")
 
 MENU = Buttons(
     "Hi, I am aerobot's demo. Everything you see went through a real signed webhook, a queue on disk and an "

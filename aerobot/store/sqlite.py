@@ -44,6 +44,7 @@ class SqliteStore:
         try:
             db = connect(self.path)
             _migrate(db, self.path)
+            _take_over(db, self._clock())
         except sqlite3.Error as error:
             self._unlock()
             raise ConfigError(f"The database {self.path} cannot be opened: {error}.", "serve.database names another.") from None
@@ -259,18 +260,28 @@ def _verdict(db: sqlite3.Connection, bot_id: str, wamid: str) -> Verdict | None:
 
 
 def _locked(path: Path) -> object:
+    """The lock of a database file, with our process id in it; the kernel lets go of it even at kill -9."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(str(path) + ".lock", timeout=0)
+    note = path.with_name(path.name + ".lock")
+    lock = FileLock(str(note), timeout=0)
     try:
         lock.acquire()
+        note.write_text(f"{os.getpid()}\n", "ascii")
     except Timeout:
+        owner = note.read_text("ascii", "replace").strip() or "unknown"
         raise ConfigError(
-            f"Another host uses the database {path}.", "Stop it, or give this one its own: serve.database."
+            f"Another host (process {owner}) uses the database {path}.",
+            "Stop it, or give this one its own: --database PATH.",
         ) from None
     except OSError as error:
         raise ConfigError(f"The database {path} cannot be locked: {error.strerror}.") from None
     return lock
+
+
+def _take_over(db: sqlite3.Connection, now: int) -> None:
+    """The file is ours alone, so whoever held a conversation is gone: no lease has to be waited for."""
+    db.execute("UPDATE conversations SET owner = NULL, fence = fence + 1, due_at = ? WHERE owner IS NOT NULL", (now,))
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

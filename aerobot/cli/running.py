@@ -18,8 +18,8 @@ async def until_stopped(stop: Callable[[], Awaitable[None]]) -> int:
             os._exit(INTERRUPTED)
         asked.set_result(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask, number)
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(wanted, ask, wanted)
     number = await asked
     await stop()
     return INTERRUPTED if number == signal.SIGINT else 0

@@ -141,7 +141,7 @@ async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path
     try:
         return await _play(terminal, sandbox, text, timeout, engine)
     finally:
-        await sandbox.stop()
+        await sandbox.stop(grace=0.1)  # whatever still runs has missed its time
 
 
 async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: float, engine: str) -> int:
@@ -156,12 +156,12 @@ async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: floa
     wamid = await emulator.say(text)
     verdict = await _verdict(host, wamid, timeout)
     document = BotsApi.verdict(verdict, host.engine.doing)
-    await watching.until_read([part["wamid"] for part in document.get("parts", ()) if part["wamid"]])
+    parts: list[Mapping[str, Any]] = document.get("parts", [])  # type: ignore[assignment]
+    await watching.until_read([part["wamid"] for part in parts if part["wamid"]])
     watching.stop()
     took = round((time.monotonic() - started) * 1000)
     terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     terminal.say(f"--> text     {safe(text)}  {terminal.faint(watching.arrival(wamid))}")
-    parts: list[Mapping[str, Any]] = document.get("parts", [])  # type: ignore[assignment]
     show_parts(terminal, parts)
     ticks = watching.ticks(parts)
     if ticks:

@@ -1,0 +1,127 @@
+"""`aerobot sandbox`: the main job without an account, without a network, without leaving a trace."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.running import Running, environment, run
+
+ONLY_LOOPBACK = '''
+import sys
+
+def watch(event, arguments):
+    if event == "socket.connect":
+        address = arguments[1]
+        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1")):
+            leak(f"connect {address}")
+    elif event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1", "::1"):
+        leak(f"look up {arguments[0]}")
+
+def leak(what):
+    with open(LOG, "a") as log:
+        log.write(what + "\\\\n")
+    raise OSError("this test allows loopback alone: " + what)
+
+sys.addaudithook(watch)
+'''
+"""Runs before anything else in the process (as ``sitecustomize``): whoever leaves this machine is noted and stopped."""
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path)
+
+
+def test_say_plays_one_message_through_the_whole_path(tmp_path: Path, env: dict[str, str]) -> None:
+    """--say prints what went in, what came out and its ticks, and ends with 0."""
+    done = run(["sandbox", "--say", "Hi"], cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "What shall I show you?" in done.stdout
+    assert "[A list] [A picture] [Something else]" in done.stdout
+    assert "signed, 200 in" in done.stderr
+    assert "sent, delivered, read" in done.stderr
+    assert not list(tmp_path.rglob("*.db")), "the sandbox left its store behind"
+
+
+def test_say_without_an_answer_ends_with_6(tmp_path: Path, env: dict[str, str]) -> None:
+    """A bot that says nothing, fails or takes too long ends --say with 6 and the reason."""
+    cases = {
+        "def reply(turn): return None": "said nothing",
+        "def reply(turn): return {}['x']": "bot.py:1 KeyError",
+        "import time\ndef reply(turn): time.sleep(20)": "bot.py:2 reply()",
+        "import time\nasync def reply(turn): time.sleep(20)": "blocking call in an async bot",
+    }
+    for source, words in cases.items():
+        (tmp_path / "bot.py").write_text(source)
+        done = run(["sandbox", "bot.py", "--say", "Hi", "--timeout", "1"], cwd=tmp_path, env=env)
+        assert done.returncode == 6, (source, done.stderr)
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["echo", "demo", "bot.py"])
+def test_nothing_leaves_this_machine(tmp_path: Path, env: dict[str, str], engine: str) -> None:
+    """With echo, demo and python engines no connection beyond loopback is opened, and no name is looked up."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    log = tmp_path / "leaks"
+    (hooks / "sitecustomize.py").write_text(f"LOG = {str(log)!r}\n" + ONLY_LOOPBACK.replace("\\\\\\\\n", "\\\\n"))
+    (tmp_path / "bot.py").write_text("def reply(turn): return turn.text")
+    env = {**env, "PYTHONPATH": str(hooks)}
+    proof = subprocess.run(
+        [sys.executable, "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 0.1)"],
+        env=env, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "loopback alone" in proof.stderr, "the hook does not watch"
+    log.unlink()
+    done = run(["sandbox", engine, "--say", "a picture"], cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert not log.exists(), log.read_text()
+
+
+def test_real_credentials_are_ignored_and_that_is_said(tmp_path: Path, env: dict[str, str]) -> None:
+    """The sandbox has its own credentials: real ones are not used, and the user is told."""
+    secret = "EAAreal-token-of-a-user"
+    env = {**env, "AEROBOT_WHATSAPP_ACCESS_TOKEN": secret, "AEROBOT_WHATSAPP_PHONE_NUMBER_ID": "1"}
+    done = run(["sandbox", "--say", "Hi"], cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "Ignored here" in done.stderr
+    assert "whatsapp.access_token" in done.stderr
+    assert secret not in done.stdout + done.stderr
+
+
+def test_two_sandboxes_run_beside_each_other(tmp_path: Path, env: dict[str, str]) -> None:
+    """Where its own ports are taken a sandbox takes free ones; send-test needs no secret to reach it."""
+    with Running(["sandbox", "--json", "--no-open"], cwd=tmp_path, env=env) as first:
+        one = first.event("ready")
+        with Running(["sandbox", "echo", "--json", "--no-open"], cwd=tmp_path, env=env) as second:
+            two = second.event("ready")
+            assert one["webhook_url"] != two["webhook_url"]
+            assert httpx.get(two["page_url"].split("#")[0]).status_code == 200
+            ambiguous = run(["send-test", "Hi"], cwd=tmp_path, env=env)
+            assert ambiguous.returncode == 2
+            assert one["private_url"] in ambiguous.stderr
+            assert second.stop() == 130
+        done = run(["send-test", "hi"], cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+        assert "[A list]" in done.stdout
+        assert first.stop() == 130
+
+
+def test_keep_leaves_the_store(tmp_path: Path, env: dict[str, str]) -> None:
+    """--keep DIR keeps the store there, and a second run goes on with it."""
+    for _ in range(2):
+        done = run(["sandbox", "--keep", "kept", "--say", "Hi"], cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "kept" / "aerobot.db").exists()
+
+
+def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:
+    """--say --json prints one document with what was said and how it fared."""
+    done = run(["sandbox", "echo", "--say", "Hi", "--json"], cwd=tmp_path, env=env)
+    document = json.loads(done.stdout)
+    assert document["state"] == "answered"
+    assert [part["text"] for part in document["parts"]] == ["Hi"]
+    assert done.stderr == ""

@@ -18,17 +18,6 @@ Three ways to start:
   aerobot login      your Aerostack account
 """
 
-app = typer.Typer(
-    name="aerobot",
-    cls=Group,
-    help="Create, test and run WhatsApp bots for Aerostack.",
-    context_settings=dict(CONTEXT),
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     json_: Json = False,
@@ -50,17 +39,27 @@ def _root(
         typer.echo(context.get_help())
 
 
-def _register() -> None:
-    """Load the command modules; each registers its own, in the order of the help page."""
+def assembled() -> typer.Typer:
+    """All commands, each registered by its module, in the order of the help page."""
     from aerobot.cli import activate, ask, bots, configure, create, login, run, sandbox, send_test
 
+    app = typer.Typer(
+        name="aerobot",
+        cls=Group,
+        help="Create, test and run WhatsApp bots for Aerostack.",
+        context_settings=dict(CONTEXT),
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_root)
     for module in (sandbox, configure, login, create, activate, ask, bots, run, send_test):
         module.register(app)
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the only place where errors become words."""
-    _register()
+    app = assembled()
     flags = set(arguments)
     json_mode, debug = "--json" in flags, "--debug" in flags
     try:

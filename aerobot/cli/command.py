@@ -10,14 +10,19 @@ import typer
 
 from aerobot.cli.help import EVERYWHERE, Command, Group
 from aerobot.config import Settings, load
+from aerobot.errors import USAGE
 from aerobot.terminal import Terminal
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=EVERYWHERE)]
 Profile = Annotated[
-    str | None, typer.Option("--profile", "-p", metavar="NAME", help="Use a profile of the file.", rich_help_panel=EVERYWHERE)
+    str | None,
+    typer.Option(
+        "--profile", "-p", metavar="NAME", help="Use a profile of the file.", rich_help_panel=EVERYWHERE
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Use this configuration file.", rich_help_panel=EVERYWHERE)
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Use this configuration file.", rich_help_panel=EVERYWHERE),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say less.", rich_help_panel=EVERYWHERE)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=EVERYWHERE)]
@@ -59,7 +64,7 @@ class Shared:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run of one command: its shared options, its terminal, and its settings, read when first asked for."""
+    """One run of one command: its shared options, its terminal, and its settings, read at first use."""
 
     shared: Shared
     terminal: Terminal
@@ -91,7 +96,7 @@ def take_shared(context: typer.Context, given: Mapping[str, Any]) -> Shared:
 def command(
     app: typer.Typer, name: str, *, panel: str | None = None, examples: tuple[str, str], hidden: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register ``function(run, ...)`` as a command with the shared options and its examples on top of its help."""
+    """Register ``function(run, ...)`` as a command, with the shared options and its examples."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         def wrapper(**values: Any) -> None:
@@ -131,7 +136,11 @@ def command(
 def group(app: typer.Typer, name: str, words: str, *, panel: str) -> typer.Typer:
     """A group of commands that takes the shared options too."""
     inner = typer.Typer(
-        cls=Group, help=words, no_args_is_help=True, context_settings=dict(CONTEXT), rich_markup_mode=None
+        cls=Group,
+        help=words,
+        invoke_without_command=True,
+        context_settings=dict(CONTEXT),
+        rich_markup_mode=None,
     )
 
     @inner.callback()
@@ -144,8 +153,18 @@ def group(app: typer.Typer, name: str, words: str, *, panel: str) -> typer.Typer
         verbose: Verbose = False,
         debug: Debug = False,
     ) -> None:
-        given = {"json_": json_, "profile": profile, "config": config, "quiet": quiet, "verbose": verbose, "debug": debug}
+        given = {
+            "json_": json_,
+            "profile": profile,
+            "config": config,
+            "quiet": quiet,
+            "verbose": verbose,
+            "debug": debug,
+        }
         take_shared(context, given)
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+            raise typer.Exit(USAGE)
 
     app.add_typer(inner, name=name, rich_help_panel=panel, help=words, short_help=words)
     return inner

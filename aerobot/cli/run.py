@@ -32,17 +32,17 @@ def register(app: typer.Typer) -> None:
         run: Run,
         bot_file: Engine = None,
         tunnel: Annotated[bool, typer.Option("--tunnel", help="Open an ngrok tunnel, and prove it.")] = False,
-        domain: Annotated[str | None, typer.Option(help="Your fixed ngrok domain.")] = None,
-        public_url: Annotated[str | None, typer.Option(help="The https address of a proxy of your own.")] = None,
-        host: Annotated[str | None, typer.Option(help="Where the public listener listens.")] = None,
-        port: Annotated[int | None, typer.Option(help="Its port; 0 picks a free one.")] = None,
-        private_host: Annotated[str | None, typer.Option(help="Where the private listener listens.")] = None,
-        private_port: Annotated[int | None, typer.Option(help="Its port; 0 picks a free one.")] = None,
+        domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your fixed ngrok domain.")] = None,
+        public_url: Annotated[str | None, typer.Option(metavar="URL", help="The https address of a proxy of your own.")] = None,
+        host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the public listener listens.")] = None,
+        port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
+        private_host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the private listener listens.")] = None,
+        private_port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
         allowed_hosts: Annotated[
-            str | None, typer.Option(help="Host names for the private listener, comma between.")
+            str | None, typer.Option(metavar="NAMES", help="Host names for the private listener, comma between.")
         ] = None,
         database: Annotated[str | None, typer.Option(metavar="PATH", help="Where everything is kept.")] = None,
-        debounce_ms: Annotated[int | None, typer.Option(help="Join messages that come this close together.")] = None,
+        debounce_ms: Annotated[int | None, typer.Option(metavar="MS", help="Join messages that come this close together.")] = None,
         allow_unsigned: Annotated[
             bool, typer.Option("--allow-unsigned", help="Answer without an app secret, though exposed.")
         ] = False,

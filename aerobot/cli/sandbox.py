@@ -46,9 +46,9 @@ def register(app: typer.Typer) -> None:
         keep: Annotated[
             Path | None, typer.Option(metavar="DIR", help="Keep the store there; else it is gone at the end.")
         ] = None,
-        timeout: Annotated[float, typer.Option(help="With --say: how long to wait, in seconds.", min=0.1)] = 35.0,
+        timeout: Annotated[float, typer.Option(metavar="S", help="With --say: how long to wait, in seconds.", min=0.1)] = 35.0,
         no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
-        port: Annotated[int | None, typer.Option(help="The phone page's port; another where it is taken.")] = None,
+        port: Annotated[int | None, typer.Option(metavar="N", help="The phone page's port; another where it is taken.")] = None,
         texts: Annotated[bool, typer.Option("--texts", help="With --json: texts too.")] = False,
     ) -> None:
         """A bot that answers, on this machine, without any account.

@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
     def send_test(
         run: Run,
         text: Annotated[str | None, typer.Argument(help="What the user writes (a caption, where there is one).")] = None,
-        kind: Annotated[str, typer.Option("--type", help="text, image, video, audio, document, sticker, location, contacts, reaction, button, list ...")] = "text",
+        kind: Annotated[str, typer.Option("--type", metavar="KIND", help="text, image, video, audio, document, sticker, location, contacts, reaction, button, list ...")] = "text",
         changes: Annotated[
             list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change the body, e.g. entry.0.id=1; VALUE is JSON or text.")
         ] = None,
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
         timeout: Annotated[float | None, typer.Option(metavar="S", help="Seconds to wait; else the bot's own limit and 5 more.", min=0)] = None,
         curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command instead.")] = False,
         deliver: Annotated[bool, typer.Option("--deliver", help="Really send the replies, to --from.")] = False,
-        url: Annotated[str | None, typer.Option(help="Send to a deployed bot's webhook instead.")] = None,
+        url: Annotated[str | None, typer.Option(metavar="URL", help="Send to a deployed bot's webhook instead.")] = None,
         yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     ) -> None:
         """Try one message: a signed webhook goes in, the reply is printed.

@@ -1,0 +1,94 @@
+"""Help pages: plain text of at most 80 columns, examples first, commands before options."""
+
+import inspect
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+EVERYWHERE = "Everywhere"
+"""The panel of the options that every command has; it comes last."""
+
+
+def _write_page(command: Any, context: Any, formatter: Any) -> None:
+    """Usage, words, examples, then one section for each panel."""
+    command.format_usage(context, formatter)
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        _write_paragraph(formatter, paragraph)
+    if isinstance(command, TyperGroup):
+        listed = [command.get_command(context, name) for name in command.list_commands(context)]
+        shown = [inner for inner in listed if inner is not None and not inner.hidden]
+        _write_panels(formatter, ((_panel(c, "Commands"), (c.name or "", c.short_help or "")) for c in shown))
+    _write_panels(formatter, _parameters(command, context))
+
+
+def _write_paragraph(formatter: Any, paragraph: str) -> None:
+    if paragraph == "Examples:":
+        _write_heading(formatter, "Examples")
+    elif paragraph.startswith("  $ "):
+        formatter.write(paragraph + "\n")
+    elif paragraph:
+        formatter.write("\n")
+        formatter.write_text(paragraph.replace("\n", " "))
+
+
+def _parameters(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:
+    records = []
+    for parameter in command.get_params(context):
+        if isinstance(parameter, TyperArgument):
+            records.append((_panel(parameter, "Arguments"), (_bare_name(parameter), parameter.help or "")))
+        elif (record := parameter.get_help_record(context)) is not None:
+            records.append((_panel(parameter, "Options"), record))
+    return sorted(records, key=lambda record: (record[0] == EVERYWHERE, record[0] != "Arguments"))
+
+
+def _panel(item: Any, usual: str) -> str:
+    return getattr(item, "rich_help_panel", None) or usual
+
+
+def _write_panels(formatter: Any, records: Iterable[tuple[str, tuple[str, str]]]) -> None:
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for panel, record in records:
+        panels.setdefault(panel, []).append(record)
+    for panel, rows in panels.items():
+        _write_heading(formatter, panel)
+        with formatter.indentation():
+            formatter.write_dl(rows, col_max=28)
+
+
+def _write_heading(formatter: Any, text: str) -> None:
+    bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    formatter.write(f"\n\x1b[1m{text}\x1b[0m\n" if bold else f"\n{text}\n")
+
+
+def _bare_name(argument: TyperArgument) -> str:
+    return (argument.metavar or argument.name).strip("[]").upper()
+
+
+def _usage_name(argument: TyperArgument) -> str:
+    name = _bare_name(argument) + ("..." if argument.nargs != 1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+class _Page:
+    """What a command and a group have in common."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page."""
+        _write_page(self, ctx, formatter)
+
+    def collect_usage_pieces(self: Any, ctx: Any) -> list[str]:
+        """The usage line after the command's name: options, arguments, subcommand."""
+        names = [_usage_name(p) for p in self.get_params(ctx) if isinstance(p, TyperArgument)]
+        inner = [self.subcommand_metavar] if isinstance(self, TyperGroup) else []
+        return [self.options_metavar, *names, *inner]
+
+
+class Command(_Page, TyperCommand):
+    """A command whose help is such a page."""
+
+
+class Group(_Page, TyperGroup):
+    """A group of commands whose help is such a page."""

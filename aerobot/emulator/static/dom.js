@@ -1,0 +1,94 @@
+// Builds elements. Text is only ever set as text: nothing that came in a message is parsed as markup.
+
+const PATHS = {
+  plus: "M12 5v14M5 12h14",
+  back: "M15 5l-7 7 7 7",
+  down: "M6 9.5l6 6 6-6",
+  send: "M4.5 12L20 4.5 15.5 20l-3.5-6.5zM12 13.5L20 4.5",
+  clip: "M20 11.5l-8.2 8.2a5 5 0 0 1-7.1-7.1l8.6-8.6a3.3 3.3 0 0 1 4.7 4.7l-8.5 8.5a1.7 1.7 0 0 1-2.4-2.4l7.7-7.6",
+  close: "M6 6l12 12M18 6L6 18",
+  reply: "M9.5 7L4.5 12l5 5M4.5 12H14a5.5 5.5 0 0 1 5.5 5.5V19",
+  smile: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM8.5 14.2a4.3 4.3 0 0 0 7 0M9 9.7v.1M15 9.7v.1",
+  list: "M9 7h10M9 12h10M9 17h10M5 7h.01M5 12h.01M5 17h.01",
+  link: "M14 5h5v5M19 5l-8 8M17 13.5V18a1.5 1.5 0 0 1-1.5 1.5h-9A1.5 1.5 0 0 1 5 18V9a1.5 1.5 0 0 1 1.5-1.5H11",
+  pin: "M12 21s-6.5-5.6-6.5-11a6.5 6.5 0 0 1 13 0c0 5.4-6.5 11-6.5 11zM12 12.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z",
+  photo: "M5.5 5h13A1.5 1.5 0 0 1 20 6.5v11a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 17.5v-11A1.5 1.5 0 0 1 5.5 5zM4 16l4.5-4.5 4 4L15 13l5 4.5M15 9.5v.1",
+  file: "M13.5 3.5H7A1.5 1.5 0 0 0 5.5 5v14A1.5 1.5 0 0 0 7 20.5h10a1.5 1.5 0 0 0 1.5-1.5V8.5zM13.5 3.5v5h5",
+  person: "M12 11.5a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20.5a7.5 7.5 0 0 1 15 0",
+  clock: "M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM12 8v4.3l2.7 1.7",
+  tick: "M5 12.8l4.3 4.2L18.5 7",
+  ticks: "M1.5 12.8l4.3 4.2L15 7M10.2 16l1.1 1L20.5 7",
+  alert: "M12 20.5a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17zM12 7.8v5M12 16.1v.1",
+  form: "M6 4.5h12A1.5 1.5 0 0 1 19.5 6v12a1.5 1.5 0 0 1-1.5 1.5H6A1.5 1.5 0 0 1 4.5 18V6A1.5 1.5 0 0 1 6 4.5zM8.5 9h7M8.5 12.5h7M8.5 16h4",
+};
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("icon", `icon-${name}`);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}
+
+// h("button.primary", {type: "button", onclick}, child, …): children are nodes or text.
+export function h(tag, attributes = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  element.classList.add(...classes);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "data") Object.assign(element.dataset, value);
+    else element.setAttribute(key, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
+}
+
+export const $ = (id) => document.getElementById(id);
+
+export function text(value) {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+// A web address that may be opened, or "" (never javascript:, data: and the like).
+export function safeUrl(value) {
+  try {
+    const url = new URL(text(value));
+    return url.protocol === "https:" || url.protocol === "http:" ? url.href : "";
+  } catch {
+    return "";
+  }
+}
+
+const HUES = ["#5b53d6", "#0e8a7d", "#c2577a", "#b7791f", "#3b82c4", "#7a5bb5", "#4c8a3f", "#c0603a"];
+
+export function avatar(name, extra = "") {
+  const letters = text(name).trim().split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase();
+  let sum = 0;
+  for (const letter of text(name)) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+  const element = h(`span.avatar${extra}`, { "aria-hidden": "true" }, letters || "?");
+  element.style.backgroundColor = HUES[sum % HUES.length];
+  return element;
+}
+
+export function time(at) {
+  return new Date(at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+export function day(at, now = Date.now()) {
+  const start = (moment) => new Date(moment).setHours(0, 0, 0, 0);
+  const days = Math.round((start(now) - start(at)) / 86_400_000);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  if (days > 1 && days < 7) return new Date(at).toLocaleDateString([], { weekday: "long" });
+  return new Date(at).toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" });
+}
+
+export function size(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  return bytes < 1_048_576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
+}

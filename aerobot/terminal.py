@@ -91,7 +91,7 @@ class Terminal:
             return
         self._write(self._err, self.painted("! ", "yellow", self._colour_err) + safe(text))
         if hint:
-            self._write(self._err, f"  {safe(hint)}")
+            self._write(self._err, "  " + safe(hint, lines=True).replace("\n", "\n  "))
 
     def error(self, error: AerobotError) -> None:
         """The error boundary's words: one sentence, one remedy; a document under ``--json``."""

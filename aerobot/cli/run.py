@@ -76,7 +76,7 @@ async def _serve(terminal: Terminal, settings: Settings, engine: str, *, tunnel:
 
     show = Stream(terminal, texts=texts)
     host = Host(settings, Options(engine=engine, tunnel=tunnel), show)
-    _head(terminal, settings, engine)
+    _head(terminal, settings, engine, tunnel=tunnel)
     ready = await host.start()
     if terminal.json:
         show(ready)
@@ -85,11 +85,13 @@ async def _serve(terminal: Terminal, settings: Settings, engine: str, *, tunnel:
     return await until_stopped(host.stop)
 
 
-def _head(terminal: Terminal, settings: Settings, engine: str) -> None:
+def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) -> None:
+    """The first line: engine, profile, number, and who can reach it."""
     reload = " (python, reload)" if ".py" in engine and settings.get("engine.reload") else ""
     profile = f"  profile {settings.profile}" if settings.profile else ""
     number = settings.text("whatsapp.phone_number_id")
-    terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}")
+    where = settings.text("serve.public_url") or ("through a tunnel" if tunnel else "this machine only")
+    terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}")
 
 
 def _ready(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
@@ -97,8 +99,7 @@ def _ready(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
 
     if not ready.bots:
         terminal.step("warning", "bot", "none yet: aerobot init, or aerobot create --local --name NAME")
-    where = "everybody who knows the address" if ready.public_url else "this machine only"
-    terminal.step("ok", "webhook", f"for {where}")
+    terminal.step("ok", "webhook", "")
     terminal.value(ready.webhook_url)
     terminal.step("ok", "private", ready.private_url)
     if settings.secret("whatsapp.app_secret") is None and ready.bots:

@@ -11,7 +11,7 @@ from aerobot.terminal import Terminal, safe
 
 def short(who: str) -> str:
     """A customer's number, shortened to its last four."""
-    return f"··{who[-4:]}" if who else "··?"
+    return f"··{safe(who[-4:])}" if who else "··?"
 
 
 class Stream:
@@ -21,21 +21,30 @@ class Stream:
         self._terminal = terminal
         self._texts = texts
         self._receipts: dict[str, list[str]] = {}
+        self._early: list[events.Event] | None = []
 
     def __call__(self, event: events.Event) -> None:
-        """Show one event."""
+        """Show one event. For programs ``ready`` comes first: what was before it follows it."""
         if self._terminal.json:
-            self._terminal.line(event.document(texts=self._texts))
+            self._as_json(event)
             return
         render = _RENDERERS.get(type(event))
         if render is not None:
             render(self, event)
 
+    def _as_json(self, event: events.Event) -> None:
+        if self._early is not None and not isinstance(event, events.Ready):
+            self._early.append(event)
+            return
+        for due in (event, *(self._early or ())):
+            self._terminal.line(due.document(texts=self._texts))
+        self._early = None
+
     # -- messages ---------------------------------------------------------------------------------------------------
 
     def _message(self, event: events.MessageReceived) -> None:
         name = f" {_cut(event.name, 14)}" if event.name else ""
-        state = f"  ({event.state})" if event.state != "queued" else ""
+        state = f"  ({safe(event.state)})" if event.state != "queued" else ""
         test = "  test" if event.channel == "test" else ""
         self._line(event.at, "-->", f"{_kind(event.kind)} {short(event.who)}{name}  {self._flat(event.text)}{test}{state}")
 
@@ -93,7 +102,7 @@ class Stream:
 
     def _recorded(self, event: events.Recorded) -> None:
         note = f" ({event.note})" if event.note else ""
-        self._line(event.at, "   ", self._faint(f"recorded: {event.what}{note}"))
+        self._line(event.at, "   ", self._faint(safe(f"recorded: {event.what}{note}")))
 
     def _paused(self, event: events.NumberPaused) -> None:
         code = f"{event.code} " if event.code is not None else ""

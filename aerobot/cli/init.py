@@ -1,0 +1,191 @@
+"""`aerobot init`: a bot's first settings, asked for on a terminal, from flags and environment elsewhere."""
+
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aerobot.cli.command import Run, command
+from aerobot.cli.questions import QUESTIONS, ask_all, complaints
+from aerobot.config import FILE, check_profile_name, known, load, read_env, tracked_by_git
+from aerobot.config.draft import Draft
+from aerobot.config.places import current_folder
+from aerobot.errors import ConfigError, UsageError
+from aerobot.secret import MASK
+
+SECRETS = ("whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token")
+OPEN = (*(question.key for question in QUESTIONS if question.key not in SECRETS), "bot.platform")
+EXAMPLES = (
+    "aerobot init",
+    "aerobot init acme --yes --phone-number-id 12345 --access-token - < token",
+)
+
+Id = Annotated[str | None, typer.Option(metavar="ID", help="Meta > WhatsApp > API Setup.")]
+AppId = Annotated[str | None, typer.Option(metavar="ID", help="Meta > App settings > Basic.")]
+Workspace = Annotated[str | None, typer.Option(metavar="ID", help="Your Aerostack workspace.")]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="The bot's name.")]
+Platform = Annotated[str | None, typer.Option(metavar="NAME", help="whatsapp unless you say otherwise.")]
+Piped = Annotated[str | None, typer.Option(metavar="-", help="Read it from stdin.")]
+Verify = Annotated[str | None, typer.Option(metavar="-", help="Read it from stdin; else it is made up.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there; what you do not give stays.")]
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the command."""
+
+    @command(app, "init", panel=panel, examples=EXAMPLES)
+    def init(
+        run: Run,
+        directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="The bot's folder.")] = None,
+        name: Name = None,
+        platform: Platform = None,
+        workspace_id: Workspace = None,
+        phone_number_id: Id = None,
+        business_account_id: Id = None,
+        app_id: AppId = None,
+        access_token: Piped = None,
+        app_secret: Piped = None,
+        verify_token: Verify = None,
+        yes: Yes = False,
+        force: Force = False,
+    ) -> None:
+        """Write a bot's settings: aerobot.toml and .env.
+
+        Asks for each value on a terminal. Elsewhere they come from flags, and secrets from the environment
+        (AEROBOT_WHATSAPP_ACCESS_TOKEN, ..._APP_SECRET, ..._VERIFY_TOKEN) or stdin. .gitignore gets the lines
+        that keep secrets out of git. With -p NAME a profile is added: another number, or live beside test.
+        """
+        flags = {
+            "bot.name": name,
+            "bot.platform": platform,
+            "aerostack.workspace_id": workspace_id,
+            "whatsapp.phone_number_id": phone_number_id,
+            "whatsapp.business_account_id": business_account_id,
+            "whatsapp.app_id": app_id,
+            **_from_stdin(dict(zip(SECRETS, (access_token, app_secret, verify_token), strict=True))),
+        }
+        draft = Draft(toml=_target(run, directory), profile=run.shared.profile, values={})
+        _init(run, draft, flags, ask=run.terminal.interactive and not yes, force=force)
+
+
+def _init(run: Run, place: Draft, flags: Mapping[str, str | None], *, ask: bool, force: bool) -> None:
+    taken = place.taken()
+    if taken and not force:
+        raise _refusal(taken, place.profile)
+    given = {**_kept(place, taken), **_environment(), **{key: text for key, text in flags.items() if text}}
+    values = _stripped(run, given)
+    if ask:
+        values = ask_all(run.terminal, values)
+    if problems := complaints(values):
+        raise ConfigError("Nothing was written: values are missing or wrong.", "\n".join(problems))
+    if values.get("bot.platform", "whatsapp") == "whatsapp":
+        values.setdefault("whatsapp.verify_token", secrets.token_urlsafe(24))
+    draft = Draft(toml=place.toml, profile=place.profile, values=values)
+    _report(run, draft, draft.write())
+
+
+def _target(run: Run, directory: Path | None) -> Path:
+    if run.shared.profile is not None:
+        check_profile_name(run.shared.profile)
+    if run.shared.config is None:
+        return Path(os.path.normpath(current_folder() / (directory or "") / FILE))
+    if directory is not None:
+        raise UsageError("DIR and --config both say where to write.", "Give one of them.")
+    return current_folder() / run.shared.config
+
+
+def _refusal(taken: tuple[Path, ...], profile: str | None) -> ConfigError:
+    names = " and ".join(_near(path) for path in taken)
+    several = len(taken) > 1
+    state = (
+        ("have" if several else "has") + f' a profile "{profile}"'
+        if profile
+        else ("are" if several else "is")
+    )
+    return ConfigError(
+        f"{names} {state} already{'' if profile else ' there'}; nothing was changed.",
+        "One value: aerobot config set KEY. Another number or bot: aerobot init -p NAME.\n"
+        "--force overwrites what you give and keeps the rest.",
+    )
+
+
+def _from_stdin(given: Mapping[str, str | None]) -> dict[str, str]:
+    wanted = [key for key, text in given.items() if text is not None]
+    for key in wanted:
+        if given[key] != "-":
+            flag = "--" + known(key).name.replace("_", "-")
+            raise UsageError(
+                f"{flag} takes only -: a secret typed here stays in the shell's history.",
+                f"Set {known(key).variable}, or pipe it: {flag} - < file",
+            )
+    if len(wanted) > 1:
+        raise UsageError("Only one secret can be read from stdin.", "Give the others in the environment.")
+    return {key: sys.stdin.read() for key in wanted}
+
+
+def _kept(place: Draft, taken: tuple[Path, ...]) -> dict[str, str]:
+    """With --force: what is there already."""
+    there = read_env(place.env) if place.env in taken else {}
+    kept = {key: there[known(key).variable] for key in SECRETS if there.get(known(key).variable)}
+    if place.toml in taken:
+        read = load(config=place.toml, profile=place.profile, environ={}, credentials=False)
+        kept |= {key: read.text(key) for key in OPEN if read.is_set(key)}
+    return kept
+
+
+def _environment() -> dict[str, str]:
+    return {key: text for key in (*OPEN, *SECRETS) if (text := os.environ.get(known(key).variable, ""))}
+
+
+def _stripped(run: Run, values: Mapping[str, str]) -> dict[str, str]:
+    for key, text in values.items():
+        if text.removesuffix("\n") != text.strip():
+            run.terminal.warn(f"{key} had white space around it, which is left out.")
+    return {key: text.strip() for key, text in values.items() if text.strip()}
+
+
+def _report(run: Run, draft: Draft, written: tuple[Path, ...]) -> None:
+    terminal, values = run.terminal, draft.values
+    notes = {draft.toml: "commit it", draft.env: "secrets, 0600", draft.gitignore: "+.env"}
+    files = [f"{_near(path)} ({notes[path]})" for path in reversed(written)]
+    terminal.result("Wrote " + ", ".join(files) if files else "Nothing to change.")
+    if values.get("bot.platform", "whatsapp") != "whatsapp":
+        terminal.warn(
+            f"The credentials of {values['bot.platform']} are still to come.",
+            "Give them as JSON: aerobot config set bot.platform_config - < credentials.json",
+        )
+    elif "whatsapp.app_secret" not in values:
+        terminal.warn(
+            "Without the app secret nobody can tell Meta's messages from forged ones.",
+            "Add it: aerobot config set whatsapp.app_secret",
+        )
+    if tracked_by_git(draft.env):
+        terminal.warn(f"git tracks {draft.env.name}.", f"Take it out: git rm --cached {draft.env.name}")
+    profile = f" -p {draft.profile}" if draft.profile else ""
+    following = f"aerobot create{profile} --name {_in_quotes(values.get('bot.name', 'My bot'))}"
+    terminal.say(f"Next: {following}")
+    terminal.document(
+        {
+            "config": str(draft.toml),
+            "env_file": str(draft.env),
+            "profile": draft.profile,
+            "written": [str(path) for path in written],
+            "settings": {key: MASK if known(key).secret else text for key, text in values.items()},
+            "next": following,
+        }
+    )
+
+
+def _near(path: Path) -> str:
+    short = os.path.relpath(path)
+    return str(path) if short.startswith("..") else short
+
+
+def _in_quotes(text: str) -> str:
+    return f'"{text}"' if not set(text) & set('"\\$`!') else shlex.quote(text)

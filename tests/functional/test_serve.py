@@ -1,0 +1,235 @@
+"""`aerobot serve` as a process: tunnel, exposure, reload, the private listener, and stops of every kind."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.emulated import EmulatedMeta
+from tests.running import Running, environment, run
+
+AGENT = Path(__file__).parents[1] / "ngrok_agent.py"
+
+
+@pytest.fixture
+def meta() -> Iterator[EmulatedMeta]:
+    with EmulatedMeta() as emulated:
+        yield emulated
+
+
+@pytest.fixture
+def env(tmp_path: Path, meta: EmulatedMeta) -> dict[str, str]:
+    found = meta.credentials
+    extra = {
+        "AEROBOT_WHATSAPP_GRAPH_URL": meta.url,
+        "AEROBOT_WHATSAPP_PHONE_NUMBER_ID": found.phone_number_id,
+        "AEROBOT_WHATSAPP_ACCESS_TOKEN": found.access_token,
+        "AEROBOT_WHATSAPP_VERIFY_TOKEN": found.verify_token,
+        "AEROBOT_WHATSAPP_APP_SECRET": found.app_secret,
+        "AEROBOT_TUNNEL_AUTHTOKEN": "2abcDEFghi_authtoken",
+        "PYNGROK_NGROK_PATH": str(AGENT),
+        "AEROBOT_SERVE_PORT": "0",
+        "AEROBOT_SERVE_PRIVATE_PORT": "0",
+    }
+    return environment(tmp_path, extra)
+
+
+def agents() -> set[str]:
+    """The command lines of stand-in agents that run."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(AGENT) in line:
+            found.add(path.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are counted in /proc: run it on Linux")
+def test_a_message_comes_through_the_tunnel(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """--tunnel opens ngrok, proves the challenge, Meta's messages come through it; Ctrl-C closes it; nothing private answers."""
+    before = agents()
+    with Running(["serve", "echo", "--tunnel", "--json"], cwd=tmp_path, env=env) as host:
+        ready = host.event("ready", timeout=40)
+        public = ready["public_url"]
+        assert ready["webhook_url"].startswith(public)
+        assert public not in (ready["private_url"], None)
+        meta.run(meta.emulator.connect(ready["webhook_url"]))
+        meta.run(meta.emulator.say("through the tunnel"))
+        meta.until(lambda: [r["text"] for r in meta.replies()] == ["through the tunnel"])
+        for path in ("/api/bots", "/api/host", "/api/events", "/api/test/verdict", "/", "/api"):
+            assert httpx.get(public + path).status_code == 404, path
+        assert len(agents() - before) == 1
+        assert host.stop() == 130
+    assert agents() - before == set()
+    assert any(json.loads(line).get("topic") == "tunnel" for line in host.lines)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are counted in /proc: run it on Linux")
+def test_a_second_signal_quits_and_leaves_no_agent(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """Ctrl-C twice quits at once with 130, although a turn runs; no agent and no record stay behind."""
+    before = agents()
+    (tmp_path / "bot.py").write_text("import time\ndef reply(turn): time.sleep(60)")
+    with Running(["serve", "bot.py", "--tunnel", "--json"], cwd=tmp_path, env=env) as host:
+        ready = host.event("ready", timeout=40)
+        meta.run(meta.emulator.connect(ready["webhook_url"]))
+        meta.run(meta.emulator.say("stuck"))
+        host.event("message")
+        host.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        started = time.monotonic()
+        assert host.stop() == 130
+        assert time.monotonic() - started < 5
+    assert agents() - before == set()
+    assert not list((tmp_path / "state" / "hosts").glob("*.json"))
+
+
+def test_a_tunnel_without_an_app_secret_is_refused(tmp_path: Path, env: dict[str, str]) -> None:
+    """Exposed and unsigned is a risk that has to be taken by name: --allow-unsigned."""
+    del env["AEROBOT_WHATSAPP_APP_SECRET"]
+    for flags in (["--tunnel"], ["--public-url", "https://bot.example"], ["--host", "0.0.0.0"]):
+        done = run(["serve", "echo", *flags], cwd=tmp_path, env=env)
+        assert done.returncode == 3, flags
+        assert "whatsapp.app_secret" in done.stderr
+        assert "--allow-unsigned" in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "code", "words"), [
+    ("session=ERR_NGROK_107", 3, "authtoken"),
+    ("session=ERR_NGROK_108", 5, "108"),
+    ("plain", 5, "https"),
+])  # fmt: skip
+def test_a_tunnel_that_does_not_open_says_why(tmp_path: Path, env: dict[str, str], mode: str, code: int, words: str) -> None:
+    """ngrok's own errors end serve with their meaning and a cure, and never print the token."""
+    done = run(["serve", "echo", "--tunnel"], cwd=tmp_path, env={**env, "NGROK_AGENT": mode})
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert env["AEROBOT_TUNNEL_AUTHTOKEN"] not in done.stdout + done.stderr
+
+
+def test_unsigned_messages_are_taken_on_loopback_alone(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """Without an app secret and not exposed, a message is accepted, and the state is said aloud."""
+    del env["AEROBOT_WHATSAPP_APP_SECRET"]
+    with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert "signatures are not checked" in host.stderr
+        done = run(["send-test", "Hi"], cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+        assert "unsigned" in done.stderr
+        assert host.stop() == 130
+
+
+def test_saving_the_file_loads_it_again(tmp_path: Path, env: dict[str, str]) -> None:
+    """The next answer comes from the saved file; a broken save is told and the former bot goes on."""
+    bot = tmp_path / "bot.py"
+    bot.write_text("def reply(turn): return 'one'")
+    with Running(["serve", "bot.py", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        for source, error, answer in (
+            ("def reply(turn): return 'two'", False, "two"),
+            ("def reply(turn: return", True, "two"),
+            ("def reply(turn): return 'three'", False, "three"),
+        ):
+            bot.write_text(source)
+            assert bool(host.event("reloaded")["error"]) is error
+            done = run(["send-test", "Hi"], cwd=tmp_path, env=env)
+            assert answer in done.stdout, done.stderr
+        assert host.stop() == 130
+
+
+def test_local_bots_live_beside_the_settings_one(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """create, activate, ask, deactivate, delete --local work on the host's own store; the settings' bot answers 409."""
+    config = {
+        "AEROBOT_WHATSAPP_PHONE_NUMBER_ID": "222", "AEROBOT_WHATSAPP_ACCESS_TOKEN": "EAAother",
+        "AEROBOT_WHATSAPP_VERIFY_TOKEN": "verify-other", "AEROBOT_WHATSAPP_APP_SECRET": "f" * 32,
+    }  # fmt: skip
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        own = host.event("ready")["bots"][0]
+        made = run(["create", "--local", "--name", "Second", "--system-prompt", "x", "--json"], cwd=tmp_path, env={**env, **config})
+        assert made.returncode == 0, made.stderr
+        bot = json.loads(made.stdout)["id"]
+        assert "EAAother" not in made.stdout
+        url = run(["activate", bot, "--local", "--print", "webhook-url"], cwd=tmp_path, env=env)
+        assert url.returncode == 0, url.stderr
+        body = json.dumps(inbound("222", "wamid.A1", "to the second")).encode()
+        digest = hmac.new(b"f" * 32, body, hashlib.sha256).hexdigest()
+        answer = httpx.post(url.stdout.strip(), content=body, headers={"X-Hub-Signature-256": f"sha256={digest}"})
+        assert answer.status_code == 200
+        assert host.event("message")["bot_id"] == bot
+        asked = run(["ask", "Anybody there?", "--bot", bot, "--local", "--json"], cwd=tmp_path, env=env)
+        assert json.loads(asked.stdout)["response"] == "Anybody there?", asked.stderr
+        listed = run(["bots", "list", "--local", "--json"], cwd=tmp_path, env=env)
+        assert {b["id"] for b in json.loads(listed.stdout)["bots"]} == {own, bot}
+        refused = run(["deactivate", own, "--local"], cwd=tmp_path, env=env)
+        assert refused.returncode == 4
+        assert "lives in the settings" in refused.stderr
+        assert run(["deactivate", bot, "--local"], cwd=tmp_path, env=env).returncode == 0
+        assert run(["bots", "delete", bot, "--local", "--yes"], cwd=tmp_path, env=env).returncode == 0
+        gone = run(["bots", "show", bot, "--local"], cwd=tmp_path, env=env)
+        assert gone.returncode == 4
+        assert host.stop() == 130
+
+
+def inbound(number: str, wamid: str, text: str) -> dict[str, object]:
+    message = {"from": "15550001111", "id": wamid, "timestamp": str(int(time.time())), "type": "text", "text": {"body": text}}
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550002222", "phone_number_id": number},
+        "contacts": [{"profile": {"name": "Ana"}, "wa_id": "15550001111"}],
+        "messages": [message],
+    }
+    return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}]}
+
+
+def test_what_was_received_under_the_derived_id_is_adopted(tmp_path: Path, env: dict[str, str]) -> None:
+    """When the bot gets its real id, its conversations go with it: the history is still there."""
+    bot = tmp_path / "bot.py"
+    bot.write_text("def reply(turn): return f'{len(turn.history)} before'")
+    for bot_id, answer in ((None, "0 before"), ("bt_a1b2c3d4e5f6g7h8i9j0", "2 before")):
+        named = {**env, **({"AEROBOT_BOT_ID": bot_id} if bot_id else {})}
+        with Running(["serve", "bot.py", "--json"], cwd=tmp_path, env=named) as host:
+            host.event("ready")
+            done = run(["send-test", "Hi", "--from", "15550001111"], cwd=tmp_path, env=named)
+            assert answer in done.stdout, done.stderr
+            assert host.stop() == 130
+
+
+def test_a_read_only_folder_is_named(tmp_path: Path, env: dict[str, str]) -> None:
+    """A store that cannot be written ends serve with 3, and says which setting names another place."""
+    (tmp_path / "file").write_text("not a folder")
+    done = run(["serve", "echo", "--database", "file/aerobot.db"], cwd=tmp_path, env=env)
+    assert done.returncode == 3
+    assert "serve.database" in done.stderr
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path, env: dict[str, str]) -> None:
+    """A database of a newer aerobot ends serve with 3, and is not touched."""
+    import sqlite3
+
+    path = tmp_path / "newer.db"
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    done = run(["serve", "echo", "--database", str(path)], cwd=tmp_path, env=env)
+    assert done.returncode == 3
+    assert "newer" in done.stderr
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (99,)
+    db.close()
+
+
+def test_no_home_folder_is_no_obstacle(tmp_path: Path, env: dict[str, str]) -> None:
+    """Without HOME the main job still runs."""
+    bare = {key: value for key, value in env.items() if key not in ("HOME", "AEROBOT_CONFIG_HOME", "AEROBOT_STATE_HOME")}
+    bare["XDG_STATE_HOME"] = str(tmp_path / "xdg")
+    done = run(["sandbox", "echo", "--say", "Hi"], cwd=tmp_path, env=bare)
+    assert done.returncode == 0, done.stderr
+    assert os.environ.get("HOME") != bare.get("HOME")

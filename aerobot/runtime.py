@@ -17,7 +17,7 @@ from aerobot.config import Settings, state_folder
 from aerobot.engine import Engine, choose
 from aerobot.errors import ConfigError
 from aerobot.host import record
-from aerobot.secret import Secret, is_loopback
+from aerobot.secret import Secret, is_loopback, may_carry_secrets
 from aerobot.store.base import HostedBot
 from aerobot.store.roster import Roster, derived_id
 
@@ -206,6 +206,8 @@ class Host:
                 "A tunnel needs a number to be proven with: whatsapp.phone_number_id, access_token and verify_token.",
                 "aerobot init asks for them.",
             )
+        if self.public_url and not may_carry_secrets(self.public_url):
+            raise ConfigError(f"serve.public_url is {self.public_url}: Meta calls https alone.", "Give an https address.")
         private = self.settings.text("serve.private_host")
         open_wide = self.settings.secret("serve.private_token") and self.settings.get("serve.allowed_hosts")
         if private not in LOOPBACK and not open_wide:
@@ -395,7 +397,9 @@ class Sandbox:
 
         from aerobot.emulator.server import Emulator
 
-        self.emulator = emulator = Emulator(seed=self._settings.get("emulator.seed"))
+        self.emulator = emulator = Emulator(
+            seed=self._settings.get("emulator.seed"), name=self._settings.text("bot.name") or "Aerobot"
+        )
         try:
             await emulator.start("127.0.0.1", self._settings.get("emulator.port"))
         except OSError as error:

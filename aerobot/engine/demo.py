@@ -23,6 +23,7 @@ MENU = Buttons(
     ["A list", "A picture", "Something else"],
     footer="Or just write to me",
 )
+AGAIN = Buttons("What shall I show you?", ["A list", "A picture", "Something else"])
 LIST = List(
     "A list opens from below and can hold up to ten rows.",
     "Open the list",
@@ -65,7 +66,7 @@ class Demo:
             place = message.location
             return (Text(f"You are at {place.latitude}, {place.longitude}. Thank you!"), MORE)
         if message.attachment is not None:
-            return (Text(f"I received this: {message.text}"), MENU)
+            return (Text(f"I received this: {message.text}"), AGAIN)
         return self._chosen(turn, message.text.strip().casefold())
 
     def _chosen(self, turn: Turn, text: str) -> tuple[Reply, ...]:
@@ -86,7 +87,7 @@ class Demo:
                 return ()
             case "hi" | "hello" | "hey" | "menu" | "help" | "start":
                 return (MENU,)
-        return (Text(f"You said: {turn.text}"), MENU) if turn.text.strip() else (MENU,)
+        return (Text(f"You said: {turn.text}"), AGAIN) if turn.text.strip() else (MENU,)
 
     def doing(self, turn_id: int) -> str:
         """It is never at anything for long."""

@@ -21,6 +21,8 @@ from aerobot.whatsapp.webhook import Reading
 
 BODY_MOST = 4 * 1024 * 1024
 """Bytes of one delivery; Meta promises at most 3 MB."""
+READ_AT_ONCE = 128 * 1024
+"""Bytes that are read in about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class PublicListener:
     async def _keep(self, request: web.Request, bot: HostedBot, body: bytes) -> web.Response:
         signed = bot.app_secret is not None
         try:
-            reading = webhook.read(body, phone_number_id=bot.phone_number_id)
+            reading = await _read(body, bot.phone_number_id)
         except Exception as error:
             self._unforeseen("webhook", error)
             reading = Reading(updates=(), problem="unreadable", sample=False)
@@ -211,6 +213,13 @@ def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> ev
         error=failure.title if failure else None,
         remedy=graph.meaning(failure.code, failure.subcode).remedy if failure else None,
     )
+
+
+async def _read(body: bytes, number: str) -> Reading:
+    """Read a body; a large one in a thread, so that nobody else waits for it."""
+    if len(body) < READ_AT_ONCE:
+        return webhook.read(body, phone_number_id=number)
+    return await asyncio.to_thread(webhook.read, body, phone_number_id=number)
 
 
 async def _body(request: web.Request) -> bytes | None:

@@ -49,9 +49,7 @@ def _register_path(config: typer.Typer) -> None:
         """Print which configuration file is in use."""
         found = find(config=run.shared.config, environ=os.environ, cwd=current_folder(), home=home_folder())
         if found is None:
-            raise ConfigError(
-                f"No {FILE} is here, above, or in your config folder.", "Write one: aerobot init"
-            )
+            raise ConfigError(f"No {FILE} is here, above, or in your config folder.", "Write one: aerobot init")
         run.terminal.value(str(found))
         run.terminal.document({"config": str(found)})
 
@@ -129,9 +127,7 @@ def _register_get(config: typer.Typer) -> None:
     def get(
         run: Run,
         key: Key,
-        show_secrets: Annotated[
-            bool, typer.Option("--show-secrets", help="Print a secret as it is.")
-        ] = False,
+        show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print a secret as it is.")] = False,
     ) -> None:
         """Print one value, bare."""
         setting = known(key)

@@ -102,14 +102,9 @@ def _target(run: Run, directory: Path | None) -> Path:
 
 def _refusal(taken: tuple[Path, ...], profile: str | None) -> ConfigError:
     names = " and ".join(_near(path) for path in taken)
-    several = len(taken) > 1
-    state = (
-        ("have" if several else "has") + f' a profile "{profile}"'
-        if profile
-        else ("are" if several else "is")
-    )
+    there = f'a profile "{profile}" is in {names}' if profile else f"{names} {'are' if len(taken) > 1 else 'is'} there"
     return ConfigError(
-        f"{names} {state} already{'' if profile else ' there'}; nothing was changed.",
+        f"Nothing was changed: {there} already.",
         "One value: aerobot config set KEY. Another number or bot: aerobot init -p NAME.\n"
         "--force overwrites what you give and keeps the rest.",
     )

@@ -114,9 +114,7 @@ def complaints(values: Mapping[str, str]) -> list[str]:
     for question in questions(values):
         text, setting = values.get(question.key, ""), known(question.key)
         if not text and question.needed:
-            found.append(
-                f"{question.key} is missing: {setting.variable if setting.secret else question.flag}"
-            )
+            found.append(f"{question.key} is missing: {setting.variable if setting.secret else question.flag}")
         elif text and (wrong := wrong_form(setting, text)):
             found.append(f"{question.key} {wrong}")
     platforms = known("bot.platform").choices

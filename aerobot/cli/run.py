@@ -33,16 +33,22 @@ def register(app: typer.Typer) -> None:
         bot_file: Engine = None,
         tunnel: Annotated[bool, typer.Option("--tunnel", help="Open an ngrok tunnel, and prove it.")] = False,
         domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your fixed ngrok domain.")] = None,
-        public_url: Annotated[str | None, typer.Option(metavar="URL", help="The https address of a proxy of your own.")] = None,
+        public_url: Annotated[
+            str | None, typer.Option(metavar="URL", help="The https address of a proxy of your own.")
+        ] = None,
         host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the public listener listens.")] = None,
         port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
-        private_host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the private listener listens.")] = None,
+        private_host: Annotated[
+            str | None, typer.Option(metavar="ADDRESS", help="Where the private listener listens.")
+        ] = None,
         private_port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
         allowed_hosts: Annotated[
             str | None, typer.Option(metavar="NAMES", help="Host names for the private listener, comma between.")
         ] = None,
         database: Annotated[str | None, typer.Option(metavar="PATH", help="Where everything is kept.")] = None,
-        debounce_ms: Annotated[int | None, typer.Option(metavar="MS", help="Join messages that come this close together.")] = None,
+        debounce_ms: Annotated[
+            int | None, typer.Option(metavar="MS", help="Join messages that come this close together.")
+        ] = None,
         allow_unsigned: Annotated[
             bool, typer.Option("--allow-unsigned", help="Answer without an app secret, though exposed.")
         ] = False,
@@ -82,7 +88,7 @@ async def _serve(terminal: Terminal, settings: Settings, engine: str, *, tunnel:
         show(ready)
     else:
         _ready(terminal, settings, ready)
-    return await until_stopped(host.stop)
+    return await until_stopped(host.stop, host.abandon)
 
 
 def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) -> None:
@@ -105,7 +111,9 @@ def _ready(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
     if settings.secret("whatsapp.app_secret") is None and ready.bots:
         terminal.step("warning", "safe", "no app secret: signatures are not checked")
     if not leaves_loopback(settings):
-        terminal.step("ok", "Graph", f"{settings.text('whatsapp.graph_url')}, on this machine: replies reach nobody real")
+        terminal.step(
+            "ok", "Graph", f"{settings.text('whatsapp.graph_url')}, on this machine: replies reach nobody real"
+        )
     if ready.public_url:
         _portal(terminal, settings, ready)
     terminal.say('Ready. Try: aerobot send-test "Hi"          Stop: Ctrl-C')

@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 from aerobot.errors import INTERRUPTED
 
 
-async def until_stopped(stop: Callable[[], Awaitable[None]]) -> int:
-    """Wait for Ctrl-C or SIGTERM, then ``stop``; 130 for the first, 0 for the second. A second signal quits at once."""
+async def until_stopped(stop: Callable[[], Awaitable[None]], abandon: Callable[[], None]) -> int:
+    """Wait for Ctrl-C or SIGTERM, then ``stop``; 130 for Ctrl-C, 0 for SIGTERM. A second signal: ``abandon``, and out."""
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[int] = loop.create_future()
 
     def ask(number: int) -> None:
         if asked.done():
-            os._exit(INTERRUPTED)
+            try:
+                abandon()
+            finally:
+                os._exit(INTERRUPTED)
         asked.set_result(number)
 
     for wanted in (signal.SIGINT, signal.SIGTERM):

@@ -40,15 +40,22 @@ def register(app: typer.Typer) -> None:
     def sandbox(
         run: Run,
         bot_file: Annotated[
-            str | None, typer.Argument(metavar="[BOT_FILE]", help="bot.py, bot.py:name, module:name, echo or demo (default).")
+            str | None,
+            typer.Argument(metavar="[BOT_FILE]", help="bot.py, bot.py:name, module:name, echo or demo (default)."),
         ] = None,
-        say: Annotated[str | None, typer.Option(metavar="TEXT", help="Play one message, print the answer, end.")] = None,
+        say: Annotated[
+            str | None, typer.Option(metavar="TEXT", help="Play one message, print the answer, end.")
+        ] = None,
         keep: Annotated[
             Path | None, typer.Option(metavar="DIR", help="Keep the store there; else it is gone at the end.")
         ] = None,
-        timeout: Annotated[float, typer.Option(metavar="S", help="With --say: how long to wait, in seconds.", min=0.1)] = 35.0,
+        timeout: Annotated[
+            float, typer.Option(metavar="S", help="With --say: how long to wait, in seconds.", min=0.1)
+        ] = 35.0,
         no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
-        port: Annotated[int | None, typer.Option(metavar="N", help="The phone page's port; another where it is taken.")] = None,
+        port: Annotated[
+            int | None, typer.Option(metavar="N", help="The phone page's port; another where it is taken.")
+        ] = None,
         texts: Annotated[bool, typer.Option("--texts", help="With --json: texts too.")] = False,
     ) -> None:
         """A bot that answers, on this machine, without any account.
@@ -60,8 +67,12 @@ def register(app: typer.Typer) -> None:
         engine = bot_file or "demo"
         open_page = not no_open and say is None and run.terminal.interactive and _has_desktop()
         with _folder(keep) as folder:
-            play = _say(run.terminal, settings, engine, folder, say, timeout) if say is not None else _stay(
-                run.terminal, settings, engine, folder, open_page=open_page, texts=texts
+            play = (
+                _say(run.terminal, settings, engine, folder, say, timeout)
+                if say is not None
+                else _stay(
+                    run.terminal, settings, engine, folder, temporary=keep is None, open_page=open_page, texts=texts
+                )
             )
             code = asyncio.run(play)
         raise typer.Exit(code)
@@ -85,26 +96,30 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     try:
         keep.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{keep} cannot be made: {error.strerror}.", "--keep wants a folder that is writable.") from None
+        raise ConfigError(
+            f"{keep} cannot be made: {error.strerror}.", "--keep wants a folder that is writable."
+        ) from None
     yield keep.absolute()
 
 
 def _has_desktop() -> bool:
     remote = os.environ.get("SSH_CONNECTION") or os.environ.get("CI")
-    return not remote and (sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")))
+    return not remote and (
+        sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    )
 
 
 # -- until stopped ------------------------------------------------------------------------------------------------
 
 
 async def _stay(
-    terminal: Terminal, settings: Settings, engine: str, folder: Path, *, open_page: bool, texts: bool
+    terminal: Terminal, settings: Settings, engine: str, folder: Path, *, temporary: bool, open_page: bool, texts: bool
 ) -> int:
     from aerobot.runtime import Options, Sandbox
 
     show = Stream(terminal, texts=texts)
     options = Options(engine=engine, free_ports=True, sandbox=True)
-    sandbox = Sandbox(settings, options, show, folder=folder)
+    sandbox = Sandbox(settings, options, show, folder=folder, temporary=temporary)
     ready = await sandbox.start()
     if terminal.json:
         show(ready)
@@ -119,7 +134,7 @@ async def _stay(
         import webbrowser
 
         await asyncio.to_thread(webbrowser.open, ready.page_url)
-    return await until_stopped(sandbox.stop)
+    return await until_stopped(sandbox.stop, sandbox.abandon)
 
 
 # -- one message --------------------------------------------------------------------------------------------------

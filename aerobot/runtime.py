@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import secrets
+import shutil
 import socket
 import uuid
 from collections.abc import Callable, Mapping
@@ -207,7 +208,9 @@ class Host:
                 "aerobot init asks for them.",
             )
         if self.public_url and not may_carry_secrets(self.public_url):
-            raise ConfigError(f"serve.public_url is {self.public_url}: Meta calls https alone.", "Give an https address.")
+            raise ConfigError(
+                f"serve.public_url is {self.public_url}: Meta calls https alone.", "Give an https address."
+            )
         private = self.settings.text("serve.private_host")
         open_wide = self.settings.secret("serve.private_token") and self.settings.get("serve.allowed_hosts")
         if private not in LOOPBACK and not open_wide:
@@ -297,7 +300,9 @@ class Host:
             host="127.0.0.1",
             authtoken=self.settings.secret("tunnel.authtoken"),
             domain=self.settings.text("tunnel.domain") or None,
-            report=lambda text: self.emit(events.Notice(at=self.store.now(), level="note", topic="tunnel", detail=text)),
+            report=lambda text: self.emit(
+                events.Notice(at=self.store.now(), level="note", topic="tunnel", detail=text)
+            ),
         )
         self.public_url = self._tunnel.url.rstrip("/")
         await prove(self.public_url, path_of(bot.id), bot.verify_token)
@@ -356,6 +361,16 @@ class Host:
             part = getattr(self, name, None)
             if part is not None:
                 await part.close()
+        self._end()
+
+    def abandon(self) -> None:
+        """Leave at once, with nothing of ours left running: for a second signal."""
+        if self._record is not None:
+            self._record.unlink(missing_ok=True)
+        if self._tunnel is not None:
+            self._tunnel.kill()
+
+    def _end(self) -> None:
         if self._started:
             self._started = False
             counts = self.counts
@@ -370,7 +385,8 @@ def _not_listening(error: OSError, host: str, port: int, key: str) -> ConfigErro
     if error.errno == errno.EADDRINUSE:
         flag = "--" + key.partition(".")[2].replace("_", "-")
         return ConfigError(
-            f"Port {port} on {host} is in use.", f"Stop what uses it (another aerobot serve?), or take a free one: {flag} 0"
+            f"Port {port} on {host} is in use.",
+            f"Stop what uses it (another aerobot serve?), or take a free one: {flag} 0",
         )
     return ConfigError(f"{host}:{port} cannot be listened on: {error.strerror or error}.", f"Look at {key}.")
 
@@ -382,12 +398,19 @@ class Sandbox:
     """A host and an emulated Meta that know each other, on this machine alone."""
 
     def __init__(
-        self, settings: Settings, options: Options, emit: Callable[[events.Event], None], *, folder: Path
+        self,
+        settings: Settings,
+        options: Options,
+        emit: Callable[[events.Event], None],
+        *,
+        folder: Path,
+        temporary: bool = False,
     ) -> None:
         self._settings = settings
         self._options = options
         self._emit = emit
         self._folder = folder
+        self._temporary = temporary
         self.emulator: Emulator | None = None
         self.host: Host | None = None
 
@@ -421,6 +444,13 @@ class Sandbox:
             await self.host.stop(grace)
         if self.emulator is not None:
             await self.emulator.stop()
+
+    def abandon(self) -> None:
+        """Leave at once; the temporary store goes too."""
+        if self.host is not None:
+            self.host.abandon()
+        if self._temporary:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _emulated(settings: Settings, emulator: "Emulator", folder: Path) -> Settings:

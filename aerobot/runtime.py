@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import random
 import secrets
@@ -271,7 +272,9 @@ class Host:
         from aiohttp import web
 
         host, port = self.settings.text(host_key), self.settings.get(port_key)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False, logger=_silent()
+        )
         await runner.setup()
         self._runners.append(runner)
         try:
@@ -297,7 +300,7 @@ class Host:
         assert bot is not None and bot.verify_token is not None
         self._tunnel = await open_tunnel(
             port=int(self.local_url.rpartition(":")[2]),
-            host="127.0.0.1",
+            host=self.settings.text("serve.host"),
             authtoken=self.settings.secret("tunnel.authtoken"),
             domain=self.settings.text("tunnel.domain") or None,
             report=lambda text: self.emit(
@@ -379,6 +382,15 @@ class Host:
                     at=self.store.now(), received=counts.received, answered=counts.answered, failed=counts.failed
                 )
             )
+
+
+def _silent() -> logging.Logger:
+    """aiohttp's own words about broken requests go nowhere: what an operator should know is an event."""
+    logger = logging.getLogger("aerobot.http")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _not_listening(error: OSError, host: str, port: int, key: str) -> ConfigError:

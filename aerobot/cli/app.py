@@ -14,7 +14,7 @@ from aerobot.terminal import Terminal
 FIRST = """\
 Three ways to start:
   aerobot sandbox    a bot that answers, on this machine, without any account
-  aerobot init       your Meta and Aerostack credentials, checked and kept
+  aerobot init       your Meta and Aerostack credentials, asked for and kept
   aerobot login      your Aerostack account
 """
 

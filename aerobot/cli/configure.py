@@ -174,7 +174,7 @@ def _given(run: Run, key: str, value: str | None) -> str:
     elif setting.secret:
         raise UsageError(
             "A secret on the command line stays in the shell's history.",
-            f"Leave it out to be asked, or pipe it: aerobot config set {key} - < file",
+            f"Leave it out to be asked, or pipe it:\naerobot config set {key} - < file",
         )
     if not value.strip():
         raise UsageError("There is no value.", f"Take the setting out with: aerobot config set {key} --unset")

@@ -18,9 +18,7 @@ def _write_page(command: Any, context: Any, formatter: Any) -> None:
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         _write_paragraph(formatter, paragraph)
     if isinstance(command, TyperGroup):
-        listed = [command.get_command(context, name) for name in command.list_commands(context)]
-        shown = [inner for inner in listed if inner is not None and not inner.hidden]
-        _write_panels(formatter, ((_panel(c, "Commands"), (c.name or "", c.short_help or "")) for c in shown))
+        _write_panels(formatter, _commands(command, context))
     _write_panels(formatter, _parameters(command, context))
 
 
@@ -32,6 +30,13 @@ def _write_paragraph(formatter: Any, paragraph: str) -> None:
     elif paragraph:
         formatter.write("\n")
         formatter.write_text(paragraph.replace("\n", " "))
+
+
+def _commands(group: TyperGroup, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:
+    listed = [group.get_command(context, name) for name in group.list_commands(context)]
+    shown = [command for command in listed if command is not None and not command.hidden]
+    width = max((len(command.name or "") for command in shown), default=0)
+    return [(_panel(c, "Commands"), (f"{c.name:<{width}}", c.short_help or "")) for c in shown]
 
 
 def _parameters(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:

@@ -1,6 +1,8 @@
 """`aerobot serve`: the local host."""
 
 import asyncio
+import contextlib
+import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ from aerobot import __version__, events
 from aerobot.cli.command import RUN, Run, command
 from aerobot.cli.running import until_stopped
 from aerobot.cli.stream import Stream
-from aerobot.config import Settings
+from aerobot.config import Settings, tracked_secrets
 from aerobot.errors import ConfigError
 from aerobot.terminal import Terminal
 
@@ -74,7 +76,11 @@ def register(app: typer.Typer) -> None:
             }
         )
         engine = bot_file or settings.text("serve.engine")
-        raise typer.Exit(asyncio.run(_serve(run.terminal, settings, engine, tunnel=tunnel, texts=texts)))
+        for warning in tracked_secrets(settings):
+            run.terminal.warn(warning)
+        with contextlib.redirect_stdout(sys.stderr):  # what a bot prints is talk
+            code = asyncio.run(_serve(run.terminal, settings, engine, tunnel=tunnel, texts=texts))
+        raise typer.Exit(code)
 
 
 async def _serve(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool, texts: bool) -> int:

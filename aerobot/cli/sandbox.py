@@ -74,7 +74,8 @@ def register(app: typer.Typer) -> None:
                     run.terminal, settings, engine, folder, temporary=keep is None, open_page=open_page, texts=texts
                 )
             )
-            code = asyncio.run(play)
+            with contextlib.redirect_stdout(sys.stderr):  # what a bot prints is talk
+                code = asyncio.run(play)
         raise typer.Exit(code)
 
 

@@ -92,10 +92,10 @@ class PrivateListener:
             return _error(error.status, "HTTP_ERROR", error.reason)
 
     def _problem(self, request: web.Request) -> web.Response | None:
-        if _host_name(request.headers.get("Host", "")) not in self._allowed:
+        if _name_in(f"//{request.headers.get('Host', '')}") not in self._allowed:
             return _error(403, "FORBIDDEN_HOST", "This host name is not served here")
         origin = request.headers.get("Origin")
-        if origin is not None and (urlsplit(origin).hostname or "") not in self._allowed:
+        if origin is not None and _name_in(origin) not in self._allowed:
             return _error(403, "FORBIDDEN_ORIGIN", "This origin is not served here")
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, f"Bearer {self._token.reveal()}".encode()):
@@ -200,8 +200,12 @@ class PrivateListener:
             pause = min(0.1, pause * 1.5)
 
 
-def _host_name(header: str) -> str:
-    return (urlsplit(f"//{header}").hostname or "").lower()
+def _name_in(address: str) -> str:
+    """The host name in an address, empty where it is none."""
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _seconds(text: str) -> float:

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aerobot import events
 from aerobot.errors import StoreUnavailable
@@ -93,7 +94,10 @@ class PublicListener:
         bot = self._roster.get(request.match_info["bot_id"])
         if bot is None:
             return self._unknown(request)
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except (ConnectionError, web.RequestPayloadError, HttpProcessingError, ClientPayloadError):
+            return web.Response(status=400, text="refused")  # the caller broke off, or its framing is broken
         if body is None:
             return self._refuse(request, 413, "a body of more than 4 MiB", "Meta sends at most 3 MB: this was not Meta.")
         if bot.app_secret is not None:

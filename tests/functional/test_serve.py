@@ -233,3 +233,46 @@ def test_no_home_folder_is_no_obstacle(tmp_path: Path, env: dict[str, str]) -> N
     done = run(["sandbox", "echo", "--say", "Hi"], cwd=tmp_path, env=bare)
     assert done.returncode == 0, done.stderr
     assert os.environ.get("HOME") != bare.get("HOME")
+
+
+def test_what_a_bot_prints_is_talk(tmp_path: Path, env: dict[str, str]) -> None:
+    """A print in a handler goes to stderr: the JSON stream on stdout stays whole."""
+    (tmp_path / "bot.py").write_text("print('loading')\ndef reply(turn):\n    print('hello from the bot')\n    return 'x'")
+    with Running(["serve", "bot.py", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        assert run(["send-test", "Hi"], cwd=tmp_path, env=env).returncode == 0
+        assert host.stop() == 130
+        assert "hello from the bot" in host.stderr
+    assert all(json.loads(line)["event"] for line in host.lines)
+
+
+def test_broken_requests_make_no_noise(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """Broken framing is answered 4xx or not at all, at both listeners, without a traceback on the terminal."""
+    import socket
+    from urllib.parse import urlsplit
+
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        ready = host.event("ready")
+        path = urlsplit(ready["webhook_url"]).path
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\n"
+        broken = [
+            head + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+            head + "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+            head + "Content-Length: 100\r\n\r\nshort",
+            head + "Content-Length: -1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: [\r\n\r\n",
+            "\x00\x01\x02\r\n\r\n",
+        ]
+        for url in (ready["webhook_url"], ready["private_url"]):
+            for request in broken:
+                with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 2) as connection:
+                    connection.sendall(request.encode("latin-1"))
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.settimeout(2)
+                    answer = connection.recv(200)
+                assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (request, answer)
+        for headers in ({"Host": "["}, {"Origin": "http://["}, {"Host": "evil.example"}):
+            assert httpx.get(ready["private_url"] + "/api/bots", headers=headers).status_code == 403
+        assert host.stop() == 130
+        assert host.stderr == ""
+    assert [line for line in host.lines if json.loads(line)["event"] == "error"] == []

@@ -252,6 +252,7 @@ async def test_interrupted_opening_leaves_no_agent(port: int, agent: Callable[[s
     agent("silent")
     opening = asyncio.create_task(opened(port))
     while not (tmp_path / "record.json").exists():
+        assert not opening.done()
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.1)
     opening.cancel()

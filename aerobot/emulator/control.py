@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
+from aerobot.emulator.arrange import checked
 from aerobot.emulator.bodies import TooLarge, bounded, form
 from aerobot.emulator.deliver import Delivery
 from aerobot.emulator.faults import PRESETS, Faults
@@ -17,6 +18,7 @@ from aerobot.emulator.media import MEGA, Files
 from aerobot.emulator.page import HEADERS, check_place
 from aerobot.emulator.person import Person
 from aerobot.emulator.phone import World
+from aerobot.emulator.portal import Portal
 from aerobot.emulator.receipts import Receipts
 from aerobot.emulator.webhooks import Sender
 
@@ -34,6 +36,7 @@ class Control:
         self,
         *,
         token: str,
+        portal: Portal,
         number: Mapping[str, object],
         world: World,
         person: Person,
@@ -44,6 +47,7 @@ class Control:
         journal: Journal,
     ) -> None:
         self._token = token
+        self._portal = portal
         self._number = number
         self._world = world
         self._person = person
@@ -61,6 +65,8 @@ class Control:
             ("GET", "/_/events", self._events),
             ("GET", "/_/deliveries", self._deliveries),
             ("GET", "/_/media/{media}", self._media),
+            ("GET", "/_/portal", self._show_portal),
+            ("POST", "/_/portal", self._arrange),
             ("POST", "/_/phones", self._add_phone),
             ("POST", "/_/phones/{phone}/messages", self._send),
             ("POST", "/_/phones/{phone}/files", self._send_file),
@@ -207,6 +213,13 @@ class Control:
     async def _disarm(self, request: web.Request) -> web.Response:
         self._faults.disarm()
         return _json({"armed": []})
+
+    async def _show_portal(self, request: web.Request) -> web.Response:
+        return _json(self._portal.document())
+
+    async def _arrange(self, request: web.Request) -> web.Response:
+        self._portal.arrange(checked(await _object(request)))
+        return _json(self._portal.document())
 
     async def _nothing(self, request: web.Request) -> web.Response:
         return _error(404, f"The control API has no {request.method} {request.path[:80]}.")

@@ -1,4 +1,4 @@
-"""Delivers webhooks as Meta does: signed, one lane per user, repeated on anything but 200."""
+"""Delivers webhooks as Meta does: to the callback in force, signed, one lane per user, repeated until 200."""
 
 import asyncio
 import time
@@ -11,7 +11,6 @@ import aiohttp
 
 from aerobot.emulator.journal import Journal
 from aerobot.emulator.webhooks import sign, wire
-from aerobot.errors import NetworkError, RemoteError
 
 DELAYS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds before the second attempt, the third …; the last one goes on for a week."""
@@ -52,37 +51,50 @@ class Parcel:
 
 
 class Delivery:
-    """The queue of webhooks: first attempts keep their order within a lane, repeats run beside them."""
+    """The queue of webhooks: first attempts keep their order within a lane, repeats run beside them.
 
-    def __init__(self, *, secret: str, journal: Journal, now: Callable[[], float]) -> None:
+    ``target`` is the callback in force (empty: none yet, so webhooks wait), asked before each attempt;
+    ``obstacle`` is why Meta would not send at all (empty: it would), asked when something happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret: str,
+        journal: Journal,
+        now: Callable[[], float],
+        target: Callable[[], str],
+        obstacle: Callable[[], str],
+    ) -> None:
         self._secret = secret
+        self._target = target
+        self._obstacle = obstacle
         self._journal = journal
         self._now = now
-        self._url = ""
         self._connected = asyncio.Event()
         self._lanes: dict[str, deque[Parcel]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self.attempts: deque[Attempt] = deque(maxlen=KEPT)
 
-    @property
-    def url(self) -> str:
-        """Where webhooks go; empty while nobody is connected."""
-        return self._url
-
     def start(self, session: aiohttp.ClientSession) -> None:
         """Use this client."""
         self._session = session
 
-    def connect(self, url: str) -> None:
-        """Send everything here from now on, what has waited first."""
-        self._url = url
-        self._connected.set()
+    def moved(self) -> None:
+        """The callback in force may be another one now: what has waited for one goes there."""
+        if self._target():
+            self._connected.set()
+        else:
+            self._connected.clear()
 
     def post(
         self, document: object, *, lane: str, wamid: str, what: str, done: Callable[[], None] = lambda: None
     ) -> None:
-        """Queue one webhook body; ``what`` says in a word what it is about."""
+        """Queue one webhook body, unless it is never sent; ``what`` says in a word what it is about."""
+        if why := self._obstacle():
+            self._journal.add("webhook", wamid=wamid, what=what, attempt=0, status=0, error=f"not sent: {why}")
+            return
         parcel = Parcel(lane=lane, wamid=wamid, what=what, body=wire(document), done=done)
         waiting = self._lanes.get(lane)
         if waiting is not None:
@@ -104,10 +116,10 @@ class Delivery:
 
     async def _work(self, lane: str) -> None:
         waiting = self._lanes[lane]
-        if not self._url:
+        if not self._target():
             self._journal.add("webhook", wamid=waiting[0].wamid, attempt=0, status=0, error="not connected")
-        await self._connected.wait()
         while waiting:
+            await self._connected.wait()
             parcel = waiting[0]
             if not await self._attempt(parcel, 1):
                 self._spawn(self._repeat(parcel))
@@ -119,6 +131,7 @@ class Delivery:
         attempt = 1
         while self._now() - began < WEEK:
             await asyncio.sleep(DELAYS[min(attempt, len(DELAYS)) - 1])
+            await self._connected.wait()
             attempt += 1
             if await self._attempt(parcel, attempt):
                 return
@@ -154,7 +167,7 @@ class Delivery:
         }
         try:
             async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False, timeout=PATIENCE
+                self._target(), data=body, headers=headers, allow_redirects=False, timeout=PATIENCE
             ) as response:
                 await response.content.read(65_536)
                 return response.status, "" if response.status == 200 else f"answered {response.status}"
@@ -162,22 +175,3 @@ class Delivery:
             return 0, f"no answer within {PATIENCE.total:.0f} s"
         except aiohttp.ClientError as error:
             return 0, str(error) or type(error).__name__
-
-
-async def challenge(session: aiohttp.ClientSession, url: str, verify_token: str, number: str) -> None:
-    """Ask a webhook for the challenge as Meta does; raises NetworkError or RemoteError."""
-    query = {"hub.mode": "subscribe", "hub.challenge": number, "hub.verify_token": verify_token}
-    try:
-        async with session.get(url, params=query, allow_redirects=False, timeout=PATIENCE) as response:
-            answer = (await response.content.read(4096)).decode("utf-8", "replace")
-            status = response.status
-    except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-        why = str(error) or f"no answer within {PATIENCE.total:.0f} s"
-        message = f"The webhook {url} cannot be reached: {why}"
-        raise NetworkError(message, "Start the host first: it has to answer the challenge.") from error
-    if status != 200:
-        hint = "The verify token of the host has to be the emulator's."
-        raise RemoteError(f"The webhook {url} answered the challenge with {status}", hint, status=status)
-    if answer.strip() != number:
-        hint = "It has to answer with the value of hub.challenge and nothing else."
-        raise RemoteError(f"The webhook {url} did not echo the challenge", hint, status=status)

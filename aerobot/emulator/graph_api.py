@@ -1,34 +1,36 @@
-"""Graph as a host sees it: routes, tokens, numbers and error envelopes, under any version or none.
+"""Graph as a host sees it: routes, tokens, permissions and error envelopes, under any version or none.
 
-Source: developers.facebook.com/docs/whatsapp/cloud-api, Graph v25.0. What it does not have yet (set-up
-endpoints, templates, groups) answers as Graph does for unknown edges.
+Source: developers.facebook.com/docs/whatsapp/cloud-api, Graph v25.0. What it does not have (flows, groups,
+making templates) answers as Graph does for unknown edges.
 """
 
-import hmac
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from email.utils import formatdate
 from random import Random
 
 from aiohttp import web
 
-from aerobot.emulator.bodies import TooLarge, bounded
-from aerobot.emulator.credentials import Credentials, pretty
-from aerobot.emulator.graph_errors import Refusal, Refused, bad_token, no_field, no_path, not_there
+from aerobot.emulator.bodies import TooLarge
+from aerobot.emulator.business import Number
+from aerobot.emulator.callbacks import Callbacks
+from aerobot.emulator.graph_accounts import GraphAccounts
+from aerobot.emulator.graph_apps import GraphApps
+from aerobot.emulator.graph_call import Call, answer, read
+from aerobot.emulator.graph_errors import Refusal, Refused, no_path, not_assigned, not_there
 from aerobot.emulator.graph_media import GraphMedia
-from aerobot.emulator.graph_messages import GraphMessages
+from aerobot.emulator.graph_messages import PAGE, GraphMessages
+from aerobot.emulator.graph_numbers import GraphNumbers, not_registered
 from aerobot.emulator.journal import Journal
-from aerobot.emulator.outgoing import parse
+from aerobot.emulator.portal import Portal
+from aerobot.emulator.tokens import MESSAGING
 
 VERSION = "v25.0"
 USAGE = '{"call_count":0,"total_cputime":0,"total_time":0}'
-NUMBER = "WhatsAppBusinessPhoneNumber"
-DEFAULT_FIELDS = (
-    "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,throughput,"
-    "webhook_configuration,id"
+UNAVAILABLE = Refusal(
+    status=503, code=2, message="(#2) Service temporarily unavailable", transient=True, details="Try again later."
 )
-LONGEST = 1024 * 1024
 
 
 class GraphApi:
@@ -37,21 +39,24 @@ class GraphApi:
     def __init__(
         self,
         *,
-        credentials: Credentials,
-        name: str,
+        portal: Portal,
+        callbacks: Callbacks,
         messages: GraphMessages,
         media: GraphMedia,
         journal: Journal,
         random: Random,
-        webhook_url: Callable[[], str],
+        now: Callable[[], float],
     ) -> None:
-        self._credentials = credentials
-        self._name = name
+        self._business = business = portal.business
+        self._tokens = portal.tokens
+        self._apps = GraphApps(business=business, tokens=portal.tokens, callbacks=callbacks)
+        self._numbers = GraphNumbers(business=business, callbacks=callbacks)
+        self._accounts = GraphAccounts(business=business, numbers=self._numbers, callbacks=callbacks)
         self._messages = messages
         self._media = media
         self._journal = journal
         self._random = random
-        self._webhook_url = webhook_url
+        self._now = now
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call, from the token to the envelope."""
@@ -80,71 +85,56 @@ class GraphApi:
         return response
 
     async def _answer(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
-        self._check_token(request)
+        if self._business.outage == "html":
+            return web.Response(status=500, body=PAGE, content_type="text/html")
+        if self._business.outage:
+            raise Refused(UNAVAILABLE)
+        if parts == ["oauth", "access_token"] and request.method == "GET":
+            return answer(self._apps.access_token(request.query))
+        call = await read(request, parts, self._tokens, require_proof=self._business.require_proof)
         if parts[:2] == ["whatsapp_business", "attachments"]:
             return self._media.download(request)
-        if not parts:
+        return await self._route(call)
+
+    async def _route(self, call: Call) -> web.StreamResponse:
+        if not call.node:
             raise no_path("")
-        node, edge = parts[0], "/".join(parts[1:])
-        if node == self._credentials.phone_number_id:
-            return await self._on_number(request, edge)
-        if self._media.has(node) and not edge:
-            return _json(self._media.answer(request, node))
-        raise not_there(request.method, node)
+        if call.node == "debug_token" and call.method == "GET" and not call.edge:
+            return answer(self._apps.debug_token(call))
+        if self._apps.has(call.node):
+            return answer(await self._apps.answer(call))
+        if call.node in self._business.accounts:
+            return answer(await self._accounts.answer(call))
+        if (number := self._business.numbers.get(call.node)) is not None:
+            return await self._on_number(call, number)
+        if self._media.has(call.node) and not call.edge:
+            call.token.need(MESSAGING)
+            return answer(self._media.answer(call.request, call.node))
+        raise not_there(call.method, call.node)
 
-    async def _on_number(self, request: web.Request, edge: str) -> web.StreamResponse:
-        match request.method, edge:
-            case "GET", "":
-                return _json(self._number(request.query.get("fields") or DEFAULT_FIELDS))
-            case "POST", "messages":
-                body = parse(await bounded(request, LONGEST), request.content_type)
-                return await self._messages.answer(request, body)
-            case "POST", "media":
-                return _json(await self._media.upload(request))
-            case "GET", _:
-                raise no_field(edge, NUMBER)
-            case _, "":
-                raise not_there(request.method, self._credentials.phone_number_id)
-        raise no_path(edge)
-
-    def _number(self, fields: str) -> dict[str, object]:
-        known: Mapping[str, object] = {
-            "id": self._credentials.phone_number_id,
-            "verified_name": self._name,
-            "display_phone_number": pretty(self._credentials.display_phone_number),
-            "code_verification_status": "VERIFIED",
-            "name_status": "APPROVED",
-            "quality_rating": "GREEN",
-            "platform_type": "CLOUD_API",
-            "account_mode": "SANDBOX",
-            "status": "CONNECTED",
-            "throughput": {"level": "STANDARD"},
-            "webhook_configuration": {"application": self._webhook_url()},
-            "whatsapp_business_manager_messaging_limit": "TIER_250",
-            "is_official_business_account": False,
-            "health_status": {"can_send_message": "AVAILABLE", "entities": []},
-        }
-        asked = [name.strip() for name in fields.split(",") if name.strip()]
-        for name in asked:
-            if name not in known:
-                raise no_field(name, NUMBER)
-        return {name: known[name] for name in dict.fromkeys([*asked, "id"])}
-
-    def _check_token(self, request: web.Request) -> None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() not in ("bearer", "oauth"):
-            given = request.query.get("access_token", "")
-        if not hmac.compare_digest(given.strip().encode(), self._credentials.access_token.encode()):
-            raise bad_token()
+    async def _on_number(self, call: Call, number: Number) -> web.StreamResponse:
+        sends = (call.method, call.edge) == ("POST", "messages")
+        if not call.token.sees(number.account_id):
+            raise not_assigned() if sends else not_there(call.method, call.node)
+        if sends:
+            call.token.need(MESSAGING)
+            if not number.registered or number.id != self._business.number_id:
+                raise not_registered()
+            return await self._messages.answer(call.request, call.body)
+        if (call.method, call.edge) == ("POST", "media"):
+            call.token.need(MESSAGING)
+            return answer(await self._media.upload(call.request))
+        return answer(await self._numbers.answer(call, number))
 
     def _refuse(self, refusal: Refusal) -> web.Response:
-        response = _json(refusal.document(self._trace()), status=refusal.status)
+        response = answer(refusal.document(self._trace()), status=refusal.status)
         if refusal.status == 401:
             said = f'OAuth "Facebook Platform" "invalid_token" "{refusal.message}"'
             response.headers["WWW-Authenticate"] = said
         return response
 
     def _mark(self, response: web.StreamResponse, version: str) -> None:
+        response.headers["Date"] = formatdate(self._now() + self._business.clock_ahead, usegmt=True)
         response.headers["facebook-api-version"] = version or VERSION
         response.headers["x-app-usage"] = USAGE
         response.headers["x-fb-trace-id"] = self._trace()
@@ -159,9 +149,3 @@ def _split(path: str) -> tuple[str, list[str]]:
     parts = [part for part in path.split("/") if part]
     version = parts.pop(0) if parts and re.fullmatch(r"v\d+\.\d+", parts[0]) else ""
     return version, parts
-
-
-def _json(document: object, status: int = 200) -> web.Response:
-    body = json.dumps(document, separators=(",", ":")).replace("/", "\\/").encode()
-    headers = {"Content-Type": "application/json; charset=UTF-8"}
-    return web.Response(body=body, status=status, headers=headers)

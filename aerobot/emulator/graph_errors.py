@@ -41,9 +41,8 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-def bad_token() -> Refused:
+def bad_token(text: str = "Invalid OAuth access token - Cannot parse access token") -> Refused:
     """No token, or one that is not ours."""
-    text = "Invalid OAuth access token - Cannot parse access token"
     return Refused(Refusal(status=401, code=190, message=text))
 
 
@@ -80,6 +79,20 @@ def parameter(text: str) -> Refused:
 def invalid(details: str) -> Refused:
     """A value outside WhatsApp's limits (131009); ``details`` says which."""
     return Refused(Refusal(code=131009, message="(#131009) Parameter value is not valid", details=details))
+
+
+def not_assigned() -> Refused:
+    """A system user that was not given the WhatsApp Business Account wants to send (200)."""
+    text = (
+        "(#200) You do not have the necessary permissions required to send messages on behalf of this "
+        "WhatsApp Business Account"
+    )
+    return Refused(Refusal(status=403, code=200, message=text))
+
+
+def refused(code: int, title: str, details: str = "", *, status: int = 400) -> Refused:
+    """One of WhatsApp's own codes, in its usual wording."""
+    return Refused(Refusal(status=status, code=code, message=f"(#{code}) {title}", details=details))
 
 
 def not_json(why: str) -> Refused:

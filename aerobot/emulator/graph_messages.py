@@ -8,7 +8,6 @@ from random import Random
 from aiohttp import web
 
 from aerobot.emulator import outgoing, webhooks
-from aerobot.emulator.credentials import Credentials
 from aerobot.emulator.faults import Fault, Faults
 from aerobot.emulator.graph_errors import invalid, required
 from aerobot.emulator.links import Links
@@ -23,12 +22,12 @@ PAGE = b"<!DOCTYPE html><html><head><title>Error</title></head><body>Sorry, some
 
 
 class GraphMessages:
-    """The one endpoint that bots live by."""
+    """The one endpoint that bots live by. ``business`` is our number in digits."""
 
     def __init__(
         self,
         *,
-        credentials: Credentials,
+        business: str,
         world: World,
         files: Files,
         links: Links,
@@ -36,7 +35,7 @@ class GraphMessages:
         receipts: Receipts,
         random: Random,
     ) -> None:
-        self._credentials = credentials
+        self._business = business
         self._world = world
         self._files = files
         self._links = links
@@ -55,7 +54,7 @@ class GraphMessages:
             return web.json_response(self._read(body))
         sent = outgoing.read(
             body,
-            business=self._credentials.display_phone_number,
+            business=self._business,
             knows_phone=self._world.knows,
             knows_media=lambda number: self._files.get(number) is not None,
         )

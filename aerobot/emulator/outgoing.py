@@ -37,7 +37,7 @@ def parse(raw: bytes, content_type: str) -> Json:
     """A Graph body as an object: JSON, or a form whose values may be JSON themselves."""
     if content_type == "application/x-www-form-urlencoded":
         fields = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
-        return {key: _maybe_json(value) for key, value in fields.items()}
+        return {key: maybe_json(value) for key, value in fields.items()}
     try:
         found = json.loads(raw or b"{}")
     except (ValueError, RecursionError):
@@ -47,7 +47,8 @@ def parse(raw: bytes, content_type: str) -> Json:
     return found
 
 
-def _maybe_json(value: str) -> object:
+def maybe_json(value: str) -> object:
+    """A value that stood in a form or query: the object or list that it spells, else itself."""
     if not value.startswith(("{", "[")):
         return value
     try:

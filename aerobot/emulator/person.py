@@ -19,7 +19,7 @@ class Person:
         world: World,
         delivery: Delivery,
         files: Files,
-        line: Line,
+        line: Callable[[], Line],
         random: Random,
         now: Callable[[], float],
         address: Callable[[str], str],
@@ -55,7 +55,7 @@ class Person:
             timestamp=int(self._now()),
             text=text,
             about=about,
-            line=self._line,
+            line=self._line(),
             content=content,
         )
         meta_type = str(built["type"])
@@ -73,7 +73,7 @@ class Person:
         )
         self._remember_choice(about, built.get(meta_type))
         self._world.show(bubble, client=client)
-        document = webhooks.inbound(self._line, sender, built)
+        document = webhooks.inbound(self._line(), sender, built)
         self._delivery.post(document, lane=phone, wamid=wamid, what="message", done=self._arrived(wamid))
         return wamid
 

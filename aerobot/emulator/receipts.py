@@ -21,7 +21,7 @@ class Receipts:
         *,
         world: World,
         delivery: Delivery,
-        line: Line,
+        line: Callable[[], Line],
         now: Callable[[], float],
         delay: float,
         auto_read: bool,
@@ -80,7 +80,7 @@ class Receipts:
             callback_data=self._callbacks.get(bubble.id),
             errors=[error] if error else None,
         )
-        document = webhooks.receipt(self._line, user, told)
+        document = webhooks.receipt(self._line(), user, told)
         self._delivery.post(document, lane=bubble.phone, wamid=bubble.id, what=status)
         if status in ("read", "failed"):
             self._callbacks.pop(bubble.id, None)

@@ -4,14 +4,17 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random, SystemRandom
+from typing import Unpack
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
+from aerobot.emulator.arrange import Changes
+from aerobot.emulator.callbacks import Callbacks
 from aerobot.emulator.control import Control
 from aerobot.emulator.credentials import Credentials, invent, pretty
-from aerobot.emulator.deliver import Delivery, challenge
+from aerobot.emulator.deliver import Delivery
 from aerobot.emulator.faults import Faults
 from aerobot.emulator.graph_api import GraphApi
 from aerobot.emulator.graph_media import GraphMedia
@@ -22,6 +25,7 @@ from aerobot.emulator.media import Files
 from aerobot.emulator.page import Page
 from aerobot.emulator.person import Person
 from aerobot.emulator.phone import DEFAULT, World
+from aerobot.emulator.portal import Portal
 from aerobot.emulator.receipts import Receipts
 from aerobot.emulator.webhooks import Sender
 
@@ -34,6 +38,10 @@ class Emulator:
     ``seed`` makes credentials and ids repeatable (the page's token never is), ``receipts_delay`` is the
     seconds between two receipts, with ``auto_read`` every chat counts as read, ``name`` is what the phones
     call the bot.
+
+    A fresh one is a healthy world in which nothing is connected (``Portal`` says what that is): Graph's set-up
+    endpoints change it as Meta's do, ``arrange(…)`` breaks it by name, ``portal`` adds to it. Webhooks go to the
+    callback in force (number > account > app); while none was ever set, they wait.
     """
 
     def __init__(
@@ -53,17 +61,27 @@ class Emulator:
         self._graph_url = ""
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
-        line = self.credentials.line
+        self._now = now
+        self._last_callback = ""
         self.journal = Journal(now)
+        self.portal = Portal(credentials=self.credentials, name=name, random=random, now=now, changed=self._changed)
+        self._callbacks = Callbacks(random, self.journal)
+        business = self.portal.business
         self._world = World(journal=self.journal, now=now)
         self._files = Files(random, now)
         self._links = Links(self._world, self._files)
         self._faults = Faults(lambda armed: self.journal.add("faults", armed=armed))
-        self._delivery = Delivery(secret=self.credentials.app_secret, journal=self.journal, now=now)
+        self._delivery = Delivery(
+            secret=self.credentials.app_secret,
+            journal=self.journal,
+            now=now,
+            target=lambda: business.callback,
+            obstacle=lambda: business.obstacle,
+        )
         self._receipts = Receipts(
             world=self._world,
             delivery=self._delivery,
-            line=line,
+            line=lambda: business.line,
             now=now,
             delay=receipts_delay,
             auto_read=auto_read,
@@ -72,13 +90,13 @@ class Emulator:
             world=self._world,
             delivery=self._delivery,
             files=self._files,
-            line=line,
+            line=lambda: business.line,
             random=random,
             now=now,
             address=lambda number: self._graph_url + self._files.path(number),
         )
         self._messages = GraphMessages(
-            credentials=self.credentials,
+            business=self.credentials.display_phone_number,
             world=self._world,
             files=self._files,
             links=self._links,
@@ -111,6 +129,7 @@ class Emulator:
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._delivery.start(self._session)
         self._links.start(self._session)
+        self._callbacks.start(self._session)
         self._graph_url = f"http://{_spelled(host)}:{runner.addresses[0][1]}"
 
     def _app(self) -> web.Application:
@@ -126,6 +145,7 @@ class Emulator:
         number = self.credentials.display_phone_number
         return Control(
             token=self._page_token,
+            portal=self.portal,
             number={"name": self._name, "phone": number, "display": pretty(number)},
             world=self._world,
             person=self._person,
@@ -138,25 +158,41 @@ class Emulator:
 
     def _graph(self) -> GraphApi:
         return GraphApi(
-            credentials=self.credentials,
-            name=self._name,
+            portal=self.portal,
+            callbacks=self._callbacks,
             messages=self._messages,
             media=GraphMedia(files=self._files),
             journal=self.journal,
             random=self._random,
-            webhook_url=lambda: self._delivery.url,
+            now=self._now,
         )
 
     async def connect(self, webhook_url: str) -> None:
         """Ask this webhook for the challenge as Meta does, then send everything there.
 
-        Raises ``NetworkError`` if nothing answers there, ``RemoteError`` if the answer is not the challenge.
+        It becomes our app's own callback, the app is subscribed to the account and to the field ``messages``,
+        and overrides are removed. Raises ``NetworkError`` if nothing answers there, ``RemoteError`` if the
+        answer is not the challenge.
         """
-        assert self._session is not None, "start() comes first"
-        number = str(self._random.randrange(10**8, 10**9))
-        await challenge(self._session, webhook_url, self.credentials.verify_token, number)
-        self._delivery.connect(webhook_url)
-        self.journal.add("connected", url=webhook_url, host=urlsplit(webhook_url).netloc)
+        await self._callbacks.challenge(webhook_url, self.credentials.verify_token)
+        self._last_callback = ""
+        self.portal.business.connect(webhook_url)
+
+    def arrange(self, **changes: Unpack[Changes]) -> None:
+        """Change the world by name, for tests: ``arrange(token="expired", account_subscribed=False)``.
+
+        ``arrange.Changes`` has every name with its values and what follows from it; what is not named stays.
+        Over HTTP: ``POST /_/portal``. Raises ``ValueError`` for anything else.
+        """
+        self.portal.arrange(changes)
+
+    def _changed(self) -> None:
+        """After every change of the set-up: tell when another callback is in force."""
+        self._delivery.moved()
+        url = self.portal.business.callback
+        if url and url != self._last_callback:
+            self.journal.add("connected", url=url, host=urlsplit(url).netloc)
+        self._last_callback = url
 
     async def say(self, text: str, *, phone: str | None = None) -> str:
         """Write a text on a phone (default: the one that is there from the start); its wamid, once queued."""

@@ -100,6 +100,7 @@ async def chromium(width: int = 1280, height: int = 800, *, phone: bool = False)
             async with asyncio.timeout(20):
                 while not (port := re.search(r"successfully on port (\d+)", said)):
                     said = (await process.stdout.readline()).decode()
+                    assert said, "chromedriver ended before it listened"
             options: dict[str, object] = {
                 "binary": shutil.which("chromium") or shutil.which("google-chrome"),
                 "args": [*FLAGS.split(), f"--user-data-dir={profile}", f"--window-size={width},{height}"],

@@ -186,6 +186,7 @@ const happened = {
   webhook({ what, status, error, attempt }) {
     if (status === 200) store.trouble = "";
     else if (error === "not connected") store.trouble = "No bot is connected yet. Messages wait until one is.";
+    else if (attempt === 0) store.trouble = `The webhook was ${error}.`;
     else if (what === "message" || attempt > 1) store.trouble = `The bot’s webhook did not take this: ${error}. It is tried again.`;
   },
   connected() {

@@ -1,0 +1,102 @@
+"""What Graph answers about a WhatsApp Business Account: its fields, numbers, subscribed apps and templates.
+
+Sources: Meta's pages "WhatsApp Business Account", "Subscribed apps", "Webhook overrides", "Message templates".
+"""
+
+from aerobot.emulator.business import Account, Business, Template
+from aerobot.emulator.callbacks import Callbacks
+from aerobot.emulator.graph_call import Call
+from aerobot.emulator.graph_errors import no_field, not_there
+from aerobot.emulator.graph_numbers import GraphNumbers, not_subscribed, override
+from aerobot.emulator.tokens import MANAGEMENT
+
+ACCOUNT = "WhatsAppBusinessAccount"
+FIELDS = "id,name,timezone_id,message_template_namespace"
+TEMPLATE_FIELDS = "name,parameter_format,components,language,status,category,id"
+
+
+class GraphAccounts:
+    """The endpoints of accounts."""
+
+    def __init__(self, *, business: Business, numbers: GraphNumbers, callbacks: Callbacks) -> None:
+        self._business = business
+        self._numbers = numbers
+        self._callbacks = callbacks
+
+    async def answer(self, call: Call) -> dict[str, object]:
+        """One call on an account that exists."""
+        account = self._business.accounts[call.node]
+        if not call.token.sees(account.id):
+            raise not_there(call.method, call.node)
+        call.token.need(MANAGEMENT)
+        match call.method, call.edge:
+            case "GET", "":
+                return self._show(call, account)
+            case "GET", "phone_numbers":
+                numbers = [n for n in self._business.numbers.values() if n.account_id == account.id]
+                return call.page([self._numbers.show(call, number) for number in numbers])
+            case "GET", "message_templates":
+                return self._templates(call, account)
+            case "GET", "subscribed_apps":
+                return {"data": [self._subscribed(call, account, app_id) for app_id in account.apps]}
+            case "POST", "subscribed_apps":
+                await self._subscribe(call, account)
+                return {"success": True}
+            case "DELETE", "subscribed_apps":
+                self._business.unsubscribe(account.id, call.token.app_id)
+                return {"success": True}
+            case "GET", _:
+                raise no_field(call.edge, ACCOUNT)
+        raise not_there(call.method, call.node)
+
+    def _show(self, call: Call, account: Account) -> dict[str, object]:
+        known = {
+            "id": account.id,
+            "name": account.name,
+            "timezone_id": "1",
+            "message_template_namespace": f"ns_{account.id}",
+            "currency": "USD",
+            "country": "US",
+            "account_review_status": "APPROVED",
+            "business_verification_status": "not_verified",
+            "ownership_type": "SELF",
+        }
+        return call.chosen(known, FIELDS, ACCOUNT)
+
+    def _subscribed(self, call: Call, account: Account, app_id: str) -> dict[str, object]:
+        """The override is told to its own app alone; the verify token to nobody."""
+        app = self._business.apps[app_id]
+        link = f"https://www.facebook.com/games/?app_id={app_id}"
+        found: dict[str, object] = {"whatsapp_business_api_data": {"link": link, "name": app.name, "id": app_id}}
+        if account.apps[app_id] and app_id == call.token.app_id:
+            found["override_callback_uri"] = account.apps[app_id]
+        return found
+
+    async def _subscribe(self, call: Call, account: Account) -> None:
+        """Subscribe the token's app; without an override in the body, one that is there is cleared."""
+        app_id = call.token.app_id
+        url = override(call.params, "override_callback_uri")
+        if url:
+            if app_id not in account.apps:
+                raise not_subscribed()
+            await self._callbacks.set(url, call.maybe("verify_token"), name="override_callback_uri")
+        self._business.subscribe(account.id, app_id, url)
+
+    def _templates(self, call: Call, account: Account) -> dict[str, object]:
+        found = self._business.templates[account.id]
+        for key in ("name", "language", "status", "category"):
+            wanted = call.maybe(key)
+            found = tuple(t for t in found if wanted in ("", getattr(t, key)))
+        return call.page([call.chosen(_template(t), TEMPLATE_FIELDS, "MessageTemplate") for t in found])
+
+
+def _template(template: Template) -> dict[str, object]:
+    return {
+        "id": template.id,
+        "name": template.name,
+        "parameter_format": "POSITIONAL",
+        "components": [{"type": "BODY", "text": template.body}],
+        "language": template.language,
+        "status": template.status,
+        "category": template.category,
+    }

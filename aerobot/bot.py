@@ -1,9 +1,9 @@
 """The public API for people's bots: what a handler is given, what it may return, and a small router.
 
-    from aerobot.bot import Buttons, Turn
+from aerobot.bot import Buttons, Turn
 
-    def reply(turn: Turn):
-        return Buttons(f"You said: {turn.text}", ["Yes", "No"])
+def reply(turn: Turn):
+    return Buttons(f"You said: {turn.text}", ["Yes", "No"])
 """
 
 import asyncio
@@ -41,9 +41,36 @@ from aerobot.whatsapp.messages import (
 )
 
 __all__ = [
-    "Answer", "Attachment", "Audio", "Button", "Buttons", "Contact", "Conversation", "Document", "Handler",
-    "Identity", "Image", "Link", "List", "Location", "LocationRequest", "Message", "Place", "Reaction", "Reply",
-    "ReplyError", "Router", "Row", "Said", "Section", "Sticker", "Template", "Text", "Turn", "Video", "replies",
+    "Answer",
+    "Attachment",
+    "Audio",
+    "Button",
+    "Buttons",
+    "Contact",
+    "Conversation",
+    "Document",
+    "Handler",
+    "Identity",
+    "Image",
+    "Link",
+    "List",
+    "Location",
+    "LocationRequest",
+    "Message",
+    "Place",
+    "Reaction",
+    "Reply",
+    "ReplyError",
+    "Router",
+    "Row",
+    "Said",
+    "Section",
+    "Sticker",
+    "Template",
+    "Text",
+    "Turn",
+    "Video",
+    "replies",
 ]
 
 
@@ -133,19 +160,19 @@ def replies(answer: object) -> tuple[Reply, ...]:
 class Router:
     """Chooses a handler by what was said; the first that fits answers, ``otherwise`` if none does.
 
-        router = Router()
+    router = Router()
 
-        @router.on("help", "menu")          # these texts, or a tapped button with this id or title
-        def menu(turn): ...
+    @router.on("help", "menu")          # these texts, or a tapped button with this id or title
+    def menu(turn): ...
 
-        @router.matching(r"order (\\d+)")    # anywhere in the text
-        def order(turn): ...
+    @router.matching(r"order (\\d+)")    # anywhere in the text
+    def order(turn): ...
 
-        @router.kind("image", "document")
-        def file(turn): ...
+    @router.kind("image", "document")
+    def file(turn): ...
 
-        @router.otherwise
-        def anything(turn): ...
+    @router.otherwise
+    def anything(turn): ...
     """
 
     def __init__(self) -> None:

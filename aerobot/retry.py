@@ -35,7 +35,7 @@ def decide(
         return Decision(at=None, reason=f"not repeated: {repeat.value}")
     if attempt >= attempts:
         return Decision(at=None, reason=f"given up after {attempt} attempts")
-    wait = min(cap, base * 2.0 ** (attempt - 1)) * (0.5 + random / 2)
+    wait = min(cap, base * 2.0 ** min(attempt - 1, 60)) * (0.5 + random / 2)
     if retry_after is not None:
         wait = max(wait, retry_after)
     return Decision(at=now + wait, reason=f"again in {wait:.1f} s")

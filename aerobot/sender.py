@@ -55,7 +55,7 @@ class Sender:
         import aiohttp
 
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(10.0, self._timeout)),
+            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
             connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30),
         )
 
@@ -114,7 +114,7 @@ class Sender:
         import aiohttp
 
         try:
-            status = path.stat()
+            status = await asyncio.to_thread(path.stat)
             content = await asyncio.to_thread(path.read_bytes)
         except OSError as error:
             raise AerobotError(f"The file {path} cannot be read: {error.strerror}") from None

@@ -45,6 +45,12 @@ class Engine(Protocol):
         """Let go of threads and files."""
 
 
+def sample(kind: str) -> bytes:
+    """A small real file of a kind of attachment, which a test message opens: it was never on Meta's side."""
+    found = sorted((Path(__file__).parent / "samples").glob(f"{kind}.*"))
+    return found[0].read_bytes() if found else b""
+
+
 def choose(name: str, *, folder: Path, reload: bool) -> Engine:
     """The engine called ``name``; files are looked for from ``folder``. ``ConfigError`` lists the choices."""
     if not name:

@@ -11,7 +11,7 @@ import inspect
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -26,7 +26,7 @@ WATCH_SECONDS = 0.4
 
 
 class Python:
-    """Runs ``bot.py``, ``bot.py:name`` or ``module:name``. ``on_reload(error)`` is told of each loading after the first."""
+    """Runs ``bot.py``, ``bot.py:name`` or ``module:name``; ``on_reload(error)`` is told of each loading after that."""
 
     needs_history = True
 
@@ -42,16 +42,17 @@ class Python:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._running: dict[int, threading.Thread | asyncio.Task[Any]] = {}
+        self._running: dict[int, threading.Thread | tuple[asyncio.Task[Any], Any] | None] = {}
         self.on_reload: Callable[[str | None], None] = lambda error: None
 
     async def start(self) -> None:
         """Load the bot; ``ConfigError`` says what is wrong with it."""
+        self._stamps = self._look()
         self._handler = await asyncio.to_thread(self._load)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="aerobot-bot", daemon=True)
         self._thread.start()
-        self._stamps = self._look()
+        self._stamps = self._look() | self._stamps
         if self._reload:
             self._watcher = asyncio.create_task(self._watch())
 
@@ -60,7 +61,7 @@ class Python:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        if self._loop is not None and self._thread is not None:
+        if self._loop is not None and self._thread is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_shut, self._loop)
             await asyncio.to_thread(self._thread.join, 1.0)
             if not self._thread.is_alive():
@@ -75,39 +76,38 @@ class Python:
             handler = handler.handler_for(turn)
         if handler is None:
             return ()
+        self._running[turn.id] = None
         try:
-            call = inspect.unwrap(handler)
-            if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
-                return await asyncio.wrap_future(self._submit(self._run_async(handler, turn)))
+            if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
+                return await self._on_loop(handler(turn), turn)
             answer = await self._run_in_thread(handler, turn)
-            if inspect.isawaitable(answer):
-                return await asyncio.wrap_future(self._submit(self._awaited(answer, turn)))
+            if inspect.isawaitable(answer) or inspect.isasyncgen(answer):
+                return await self._on_loop(answer, turn)
             return answer  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, EngineError):
             raise
         except BaseException as error:
             raise self._explained(error) from error
         finally:
             self._running.pop(turn.id, None)
 
-    def _submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+    async def _on_loop(self, answer: Any, turn: Turn) -> tuple[Reply, ...]:
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    async def _run_async(self, handler: Handler, turn: Turn) -> tuple[Reply, ...]:
-        answer = handler(turn)
-        if inspect.isasyncgen(answer):
-            task = asyncio.current_task()
-            assert task is not None
-            self._running[turn.id] = task
-            return replies([item async for item in answer])
-        return await self._awaited(answer, turn)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._awaited(answer, turn), self._loop))
 
     async def _awaited(self, answer: Any, turn: Turn) -> tuple[Reply, ...]:
+        """On the handlers' loop: what would end that loop, or look like our own cancellation, ends this turn alone."""
         task = asyncio.current_task()
         assert task is not None
-        self._running[turn.id] = task
-        return replies(await answer)
+        self._running[turn.id] = (task, answer)
+        try:
+            return replies([item async for item in answer] if inspect.isasyncgen(answer) else await answer)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise self._explained(error) from error
+        except asyncio.CancelledError as error:
+            if task.cancelling():
+                raise
+            raise self._explained(error) from error
 
     async def _run_in_thread(self, handler: Handler, turn: Turn) -> Any:
         """A sync handler in a thread of its own; a generator runs there too."""
@@ -116,9 +116,10 @@ class Python:
         def work() -> None:
             try:
                 answer = handler(turn)
-                result = answer if inspect.isawaitable(answer) else replies(answer)
+                later = inspect.isawaitable(answer) or inspect.isasyncgen(answer)
+                result = answer if later else replies(answer)
             except BaseException as error:
-                done.set_exception(error)
+                done.set_exception(self._explained(error))
             else:
                 done.set_result(result)
 
@@ -135,6 +136,8 @@ class Python:
         return EngineError(words, where=where)
 
     def _where(self, error: BaseException) -> str:
+        if isinstance(error, SyntaxError) and error.filename and self._is_own(error.filename):
+            return f"{Path(error.filename).name}:{error.lineno}"
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if self._is_own(frame.filename)]
         return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
@@ -149,26 +152,26 @@ class Python:
         """File, line and call in which a handler is right now, and whether it blocks the others."""
         running = self._running.get(turn_id)
         if isinstance(running, threading.Thread):
-            frame = sys._current_frames().get(running.ident or 0)
-            return self._described(frame)
-        if running is None or self._loop is None or self._thread is None:
+            return self._described(_frames_of(running))
+        if turn_id not in self._running or self._loop is None or self._thread is None:
             return ""
-        if asyncio.current_task(self._loop) is running:
-            words = self._described(sys._current_frames().get(self._thread.ident or 0))
+        at_work = asyncio.current_task(self._loop)
+        words = self._described(_frames_of(self._thread)) if at_work else ""
+        if running is None:
+            return f"waits for another handler, at {words}" if words else ""
+        task, answer = running
+        if at_work is task:
             return words + "; a blocking call in an async bot: make reply() sync, or use an async client"
-        stack = running.get_stack()
-        return self._described(stack[-1] if stack else None)
+        return self._described(_frames_awaiting(answer))
 
-    def _described(self, frame: FrameType | None) -> str:
-        innermost = frame
-        while frame is not None and not self._is_own(frame.f_code.co_filename):
-            frame = frame.f_back
-        if frame is None or innermost is None:
+    def _described(self, frames: list[FrameType]) -> str:
+        """The innermost line of the bot's own, and the call it waits in; ``frames`` begins with the innermost."""
+        own = next((frame for frame in frames if self._is_own(frame.f_code.co_filename)), None)
+        if own is None:
             return ""
-        words = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}()"
-        if innermost is not frame:
-            module = innermost.f_globals.get("__name__", "")
-            words += f" waits in {module}.{innermost.f_code.co_name}"
+        words = f"{Path(own.f_code.co_filename).name}:{own.f_lineno} {own.f_code.co_name}()"
+        if frames[0] is not own:
+            words += f" waits in {frames[0].f_globals.get('__name__', '')}.{frames[0].f_code.co_name}"
         return words
 
     # -- loading ------------------------------------------------------------------------------------------------
@@ -176,6 +179,8 @@ class Python:
     def _load(self) -> Handler:
         if str(self._folder) not in sys.path:
             sys.path.insert(0, str(self._folder))
+        # Compiled files know seconds and lengths alone, which two saves may share.
+        written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             module = self._module()
         except AerobotError:
@@ -183,7 +188,10 @@ class Python:
         except BaseException as error:
             words = traceback.format_exception_only(error)[-1].strip()
             where = self._where(error)
-            raise ConfigError(f"{self._source} cannot be loaded: {words}", f"Look at {where}." if where else "") from error
+            hint = f"Look at {where}." if where else ""
+            raise ConfigError(f"{self._source} cannot be loaded: {words}", hint) from error
+        finally:
+            sys.dont_write_bytecode = written
         return self._pick(module)
 
     def _module(self) -> ModuleType:
@@ -207,7 +215,7 @@ class Python:
             found = getattr(module, "reply", None) or (routers[0] if routers else None)
         if not callable(found):
             wanted = f'"{self._attribute}"' if self._attribute else 'a function "reply(turn)" or a Router'
-            raise ConfigError(f"{self._source} has no {wanted}.", "def reply(turn): return f\"You said: {turn.text}\"")
+            raise ConfigError(f"{self._source} has no {wanted}.", 'def reply(turn): return f"You said: {turn.text}"')
         return found  # type: ignore[no-any-return]
 
     async def _watch(self) -> None:
@@ -216,13 +224,12 @@ class Python:
             stamps = await asyncio.to_thread(self._look)
             if stamps == self._stamps:
                 continue
-            self._stamps = stamps
             error: str | None = None
             try:
                 self._handler = await asyncio.to_thread(self._load_again)
             except AerobotError as problem:
                 error = problem.message + (f" {problem.hint}" if problem.hint else "")
-            self._stamps = await asyncio.to_thread(self._look)
+            self._stamps = await asyncio.to_thread(self._look) | stamps
             self.on_reload(error)
 
     def _load_again(self) -> Handler:
@@ -235,12 +242,13 @@ class Python:
         own = []
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if file and name not in ("__main__",) and not name.startswith("aerobot") and self._is_own(file):
+            if file and name != "__main__" and not name.startswith("aerobot") and self._is_own(file):
                 own.append((name, Path(file)))
         return own
 
     def _look(self) -> dict[Path, int]:
-        paths = {file for _, file in self._own_modules()} | ({self._path} if self._path else set())
+        """When the bot's files were saved; one that was watched before still is, for it may just be broken."""
+        paths = {file for _, file in self._own_modules()} | ({self._path} if self._path else set()) | set(self._stamps)
         stamps = {}
         for path in paths:
             try:
@@ -248,6 +256,26 @@ class Python:
             except OSError:
                 stamps[path] = 0
         return stamps
+
+
+def _frames_of(thread: threading.Thread) -> list[FrameType]:
+    """Where a thread is, the innermost frame first."""
+    frames = []
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - the documented way, for debuggers
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _frames_awaiting(awaited: Any) -> list[FrameType]:
+    """Where a coroutine or async generator is suspended, the innermost frame first."""
+    frames = []
+    while awaited is not None:
+        frames += [getattr(awaited, name, None) for name in ("cr_frame", "ag_frame", "gi_frame")]
+        steps = (getattr(awaited, name, None) for name in ("cr_await", "ag_await", "gi_yieldfrom"))
+        awaited = next((step for step in steps if step is not None), None)
+    return [frame for frame in reversed(frames) if frame is not None]
 
 
 def _shut(loop: asyncio.AbstractEventLoop) -> None:

@@ -69,9 +69,7 @@ class BotsApi:
         """A new bot in this host's store, inactive."""
         if not isinstance(given.get("name"), str) or not str(given["name"]).strip():
             raise Refusal(400, "VALIDATION_ERROR", "name is required")
-        if given.get("platform", "whatsapp") != "whatsapp":
-            raise Refusal(400, "VALIDATION_ERROR", "A local host runs WhatsApp bots alone")
-        _check_config(given)
+        _check(given)
         now = timestamp(self._store.now())
         bot_id = "bt_" + "".join(secrets.choice(_ALPHABET) for _ in range(20))
         document = {
@@ -84,7 +82,7 @@ class BotsApi:
     async def update(self, bot_id: str, given: Mapping[str, object]) -> object:
         """Change fields; ``platform_config`` is replaced as a whole."""
         bot = self._own(bot_id)
-        _check_config(given)
+        _check(given)
         fixed = ("id", "status", "created_at", "origin")
         changes = {key: value for key, value in given.items() if key not in fixed}
         bot = from_document({**bot.document, **changes, "status": "active" if bot.active else "inactive"})
@@ -104,7 +102,8 @@ class BotsApi:
             raise Refusal(400, "VALIDATION_ERROR", f"It cannot be activated without {names}")
         if not bot.active:
             await self._roster.save(from_document({**bot.document, "status": "active"}))
-        warnings = [] if bot.app_secret else ["No app_secret: signatures are not checked, so anybody could pose as Meta."]
+        unsigned = "No app_secret: signatures are not checked, so anybody could pose as Meta."
+        warnings = [] if bot.app_secret else [unsigned]
         twins = [b.id for b in self._roster.all() if b.phone_number_id == bot.phone_number_id and b.id != bot.id]
         if twins:
             warnings.append(f"The same number also belongs to {', '.join(twins)}; Meta calls one address for it.")
@@ -120,8 +119,14 @@ class BotsApi:
     def _own(self, bot_id: str) -> HostedBot:
         bot = self.bot(bot_id)
         if bot.origin == "settings":
-            raise Refusal(409, "CONFLICT", f"{bot_id} lives in the settings of this host: change aerobot.toml and start again")
+            where = f"{bot_id} lives in the settings of this host: change aerobot.toml and start again"
+            raise Refusal(409, "CONFLICT", where)
         return bot
+
+    def unforeseen(self, error: Exception) -> None:
+        """Tell of an exception that nobody foresaw."""
+        words = f"{type(error).__name__}: {error}"
+        self._emit(events.Unexpected(at=self._store.now(), where="private listener", error=words))
 
     # -- tests ------------------------------------------------------------------------------------------------------
 
@@ -191,8 +196,27 @@ def _part(part: Part) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _check_config(given: Mapping[str, object]) -> None:
-    config = given.get("platform_config")
+_TEXTS = ("name", "system_prompt", "welcome_message", "fallback_message")
+_NUMBERS = {"timeout_ms": (1, 60_000), "conversation_max_messages": (0, 1000), "conversation_ttl_hours": (0, 8760)}
+"""Fields with their least and most; Aerostack's own limit is the 60 seconds."""
+
+
+def _check(given: Mapping[str, object]) -> None:
+    """Refuse what makes no sense, by the field's name."""
+    if given.get("platform", "whatsapp") != "whatsapp":
+        raise Refusal(400, "VALIDATION_ERROR", "platform: a local host runs WhatsApp bots alone")
+    for name in _TEXTS:
+        if not isinstance(given.get(name, ""), str | None):
+            raise Refusal(400, "VALIDATION_ERROR", f"{name} must be text")
+    for name, (least, most) in _NUMBERS.items():
+        value = given.get(name, least)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and least <= value <= most):  # type: ignore[operator]
+            raise Refusal(400, "VALIDATION_ERROR", f"{name} must be a number from {least} to {most}")
+    _check_config(given.get("platform_config"))
+
+
+def _check_config(config: object) -> None:
     if config is not None and not isinstance(config, Mapping):
         raise Refusal(400, "VALIDATION_ERROR", "platform_config must be an object")
     number = config.get("phone_number_id") if isinstance(config, Mapping) else None

@@ -49,6 +49,9 @@ class PrivateListener:
         self._emulated = emulated
         self._about = about
         self._followers: set[asyncio.Queue[events.Event]] = set()
+        self._last: int | None = None
+        """The conversation in which somebody wrote last, since this start."""
+        self._engine_error: str | None = None
 
     def app(self) -> web.Application:
         """The routes, for a runner."""
@@ -70,6 +73,10 @@ class PrivateListener:
 
     def told(self, event: events.Event) -> None:
         """Pass an event on to those who follow; one who is too slow loses the oldest."""
+        if isinstance(event, events.MessageReceived) and event.channel == "whatsapp" and event.conversation_id:
+            self._last = event.conversation_id
+        elif isinstance(event, events.EngineReloaded):
+            self._engine_error = event.error
         for follower in self._followers:
             if follower.full():
                 follower.get_nowait()
@@ -90,6 +97,11 @@ class PrivateListener:
             return _error(503, "STORE_UNAVAILABLE", error.message)
         except web.HTTPException as error:
             return _error(error.status, "HTTP_ERROR", error.reason)
+        except (ConnectionError, web.RequestPayloadError):
+            return _error(400, "VALIDATION_ERROR", "The request broke off")
+        except Exception as error:
+            self._api.unforeseen(error)
+            return _error(500, "UNEXPECTED", "This was not foreseen; the host's own output says more")
 
     def _problem(self, request: web.Request) -> web.Response | None:
         if _name_in(f"//{request.headers.get('Host', '')}") not in self._allowed:
@@ -114,7 +126,8 @@ class PrivateListener:
         return web.json_response({"bot": self._api.show(request.match_info["bot_id"])})
 
     async def _update(self, request: web.Request) -> web.Response:
-        return web.json_response({"bot": await self._api.update(request.match_info["bot_id"], await _document(request))})
+        bot = await self._api.update(request.match_info["bot_id"], await _document(request))
+        return web.json_response({"bot": bot})
 
     async def _delete(self, request: web.Request) -> web.Response:
         await self._api.delete(request.match_info["bot_id"])
@@ -138,7 +151,18 @@ class PrivateListener:
     # -- the host -------------------------------------------------------------------------------------------------
 
     async def _host(self, _: web.Request) -> web.Response:
-        return web.json_response({"version": __version__, **self._about()})
+        """What runs here and waits, and the last conversation's window; asking it tries the store."""
+        messages, parts = await self._store.backlog()
+        last = None if self._last is None else {"window_at": await self._store.window_at(self._last)}
+        return web.json_response(
+            {
+                "version": __version__,
+                **self._about(),
+                "waiting": {"messages": messages, "parts": parts},
+                "engine_error": self._engine_error,
+                "last_conversation": last,
+            }
+        )
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Events as JSON lines, customers' texts left out, until the caller goes."""

@@ -44,7 +44,8 @@ def write(folder: Path, record: HostRecord) -> Path:
             stream.write(text)
     except OSError as error:
         raise ConfigError(
-            f"The state folder {folder} cannot be written: {error.strerror}.", "Set AEROBOT_STATE_HOME to a folder of yours."
+            f"The state folder {folder} cannot be written: {error.strerror}.",
+            "Set AEROBOT_STATE_HOME to a folder of yours.",
         ) from None
     return path
 

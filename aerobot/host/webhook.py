@@ -5,7 +5,7 @@ what is not authentic is refused, and only the operator learns why. Nothing that
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from aiohttp import ClientPayloadError, web
@@ -62,12 +62,25 @@ class PublicListener:
 
     def app(self) -> web.Application:
         """The routes, for a runner."""
-        app = web.Application(client_max_size=BODY_MOST)
+        app = web.Application(client_max_size=BODY_MOST, middlewares=[self._guard])
         app.router.add_get(PATH, self._handshake)
         app.router.add_post(PATH, self._deliver)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """What nobody foresaw is told, and repeated by Meta."""
+        try:
+            return await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            self._unforeseen("public listener", error)
+            return web.Response(status=503, text="try again")
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -99,7 +112,8 @@ class PublicListener:
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError, ClientPayloadError):
             return web.Response(status=400, text="refused")  # the caller broke off, or its framing is broken
         if body is None:
-            return self._refuse(request, 413, "a body of more than 4 MiB", "Meta sends at most 3 MB: this was not Meta.")
+            remedy = "Meta sends at most 3 MB: this was not Meta."
+            return self._refuse(request, 413, "a body of more than 4 MiB", remedy)
         if bot.app_secret is not None:
             header = request.headers.get("X-Hub-Signature-256")
             verdict = signature.check(
@@ -178,7 +192,8 @@ class PublicListener:
         self._emit(events.Unexpected(at=self._store.now(), where=where, error=f"{type(error).__name__}: {error}"))
 
     def _unknown(self, request: web.Request) -> web.Response:
-        return self._refuse(request, 404, "a bot that this host does not run", "Is the id in the callback URL this bot's?")
+        remedy = "Is the id in the callback URL this bot's?"
+        return self._refuse(request, 404, "a bot that this host does not run", remedy)
 
     def _refuse(self, request: web.Request, status: int, reason: str, remedy: str) -> web.Response:
         """Refuse: the operator is told why, the caller only that."""

@@ -105,7 +105,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A claimed conversation with the one turn to go on with. ``parts`` is empty while it is still to be thought about."""
+    """A claimed conversation with the one turn to go on with; without ``parts`` while it is to be thought about."""
 
     claim: Claim
     bot_id: str
@@ -146,9 +146,10 @@ class Plan:
 class Settlement:
     """What became of one part, and what follows in the same commit.
 
-    ``state``: sent, failed, unknown, not_sent, or ``planned`` again after a safe failure. ``start`` is the part to mark
-    as ``sending`` next; ``finish`` settles the turn (parts still planned become ``not_sent``) and gives the conversation
-    back; ``release_at`` gives it back unfinished, to be claimed from then on.
+    ``state``: sent, failed, unknown, not_sent, or ``planned`` again after a safe failure. ``start`` is the part to
+    mark as ``sending`` next; ``finish`` settles the turn (parts still planned become ``not_sent``) and gives the
+    conversation back; ``release_at`` gives it back unfinished, to be claimed from then on. ``counts`` is false where
+    the attempt does not count against the part, because the number was stuck.
     """
 
     part_id: str
@@ -158,6 +159,7 @@ class Settlement:
     start: str | None = None
     finish: bool = False
     release_at: int | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +233,7 @@ class Store(Protocol):
         """Meta's time of the newest inbound message."""
 
     async def pause(self, number: str, *, until: int, reason: str) -> bool:
-        """Stop claiming a number's conversations until then; true where it was not paused before."""
+        """Stop claiming a number's conversations until then (the last call counts); true where it was not paused."""
 
     async def resume(self, number: str) -> bool:
         """Let a number's conversations go on; true where it was paused."""

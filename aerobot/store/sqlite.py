@@ -42,16 +42,15 @@ class SqliteStore:
         self._take_folder()
         self._lock = _locked(self.path)
         try:
-            db = connect(self.path)
-            _migrate(db, self.path)
-            _take_over(db, self._clock())
+            self._threads.start(_ready(self.path, self._clock()))
         except sqlite3.Error as error:
             self._unlock()
-            raise ConfigError(f"The database {self.path} cannot be opened: {error}.", "serve.database names another.") from None
+            raise ConfigError(
+                f"The database {self.path} cannot be opened: {error}.", "serve.database names another."
+            ) from None
         except AerobotError:
             self._unlock()
             raise
-        self._threads.start(db)
 
     def _take_folder(self) -> None:
         folder = self.path.parent
@@ -142,7 +141,9 @@ class SqliteStore:
         if limit <= 0:
             return ()
         rows = await self._threads.read(
-            lambda db: db.execute(_HISTORY, {"id": conversation_id, "turn": before_turn, "since": since, "most": limit}).fetchall()
+            lambda db: db.execute(
+                _HISTORY, {"id": conversation_id, "turn": before_turn, "since": since, "most": min(limit, 2**31)}
+            ).fetchall()
         )
         return tuple(Said(role=row["role"], text=row["text"], at=row["at"]) for row in reversed(rows))
 
@@ -159,8 +160,8 @@ class SqliteStore:
         def job(db: sqlite3.Connection) -> bool:
             row = db.execute(
                 "INSERT INTO numbers (id, paused_until, pauses, reason) VALUES (?, ?, 1, ?)"
-                " ON CONFLICT DO UPDATE SET paused_until = MAX(paused_until, excluded.paused_until),"
-                " pauses = pauses + 1, reason = excluded.reason RETURNING pauses",
+                " ON CONFLICT DO UPDATE SET paused_until = excluded.paused_until, pauses = pauses + 1,"
+                " reason = COALESCE(NULLIF(excluded.reason, ''), reason) RETURNING pauses",
                 (number, until, inbox.storable(reason)),
             ).fetchone()
             return bool(row["pauses"] == 1)
@@ -218,7 +219,8 @@ class SqliteStore:
         row = await self._threads.read(
             lambda db: db.execute(
                 "SELECT (SELECT COUNT(*) FROM messages WHERE state IN ('queued', 'in_turn')) AS messages,"
-                " (SELECT COUNT(*) FROM parts WHERE state IN ('planned', 'sending', 'unknown')) AS parts"
+                " (SELECT COUNT(*) FROM turns t JOIN parts p ON p.turn_id = t.id WHERE t.state <> 'settled'"
+                " AND p.state IN ('planned', 'sending', 'unknown')) AS parts"
             ).fetchone()
         )
         return row["messages"], row["parts"]
@@ -227,7 +229,8 @@ class SqliteStore:
 _HISTORY = """
 SELECT role, text, at FROM (
     SELECT 'user' AS role, m.text AS text, m.received_at AS at, m.turn_id AS turn, 0 AS place, m.seq AS nth
-    FROM messages m WHERE m.conversation_id = :id AND m.turn_id < :turn AND m.received_at >= :since
+    FROM turns t JOIN messages m ON m.turn_id = t.id
+    WHERE t.conversation_id = :id AND t.id < :turn AND m.received_at >= :since
     UNION ALL
     SELECT 'bot', p.said, p.changed_at, p.turn_id, 1, p.position
     FROM turns t JOIN parts p ON p.turn_id = t.id
@@ -239,7 +242,8 @@ SELECT role, text, at FROM (
 def _verdict(db: sqlite3.Connection, bot_id: str, wamid: str) -> Verdict | None:
     row = db.execute(
         "SELECT m.state, m.reason, m.turn_id, m.received_at, t.state AS turn_state, t.outcome, t.error, t.engine_ms,"
-        " t.settled_at, m.delivery_id FROM messages m LEFT JOIN turns t ON t.id = m.turn_id WHERE m.bot_id = ? AND m.wamid = ?",
+        " t.settled_at, m.delivery_id FROM messages m LEFT JOIN turns t ON t.id = m.turn_id"
+        " WHERE m.bot_id = ? AND m.wamid = ?",
         (bot_id, wamid),
     ).fetchone()
     if row is None:
@@ -279,17 +283,31 @@ def _locked(path: Path) -> object:
     return lock
 
 
+def _ready(path: Path, now: int) -> sqlite3.Connection:
+    """A connection to a database of this version that nobody works on."""
+    db = connect(path)
+    try:
+        _migrate(db, path)
+        _take_over(db, now)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 def _take_over(db: sqlite3.Connection, now: int) -> None:
-    """The file is ours alone, so whoever held a conversation is gone: no lease has to be waited for."""
+    """The file is ours alone, so whoever held a conversation is gone: no lease has to be waited for.
+
+    A number that was paused may have healed meanwhile (a new token is why people start again): it is tried at once.
+    """
+    db.execute("DELETE FROM numbers")
     db.execute("UPDATE conversations SET owner = NULL, fence = fence + 1, due_at = ? WHERE owner IS NOT NULL", (now,))
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the database to this version: numbered files, each in one transaction."""
-    files = sorted(
-        (item for item in resources.files("aerobot.store").joinpath("migrations").iterdir() if item.name.endswith(".sql")),
-        key=lambda item: item.name,
-    )
+    folder = resources.files("aerobot.store").joinpath("migrations")
+    files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(files):
         raise ConfigError(

@@ -36,7 +36,7 @@ def _update(db: sqlite3.Connection, delivery: Delivery, delivery_id: int, update
         return _receipt(db, delivery, update, update.receipt, now)
     if update.kind == "message" and update.message is not None:
         return _message(db, delivery, delivery_id, update, update.message, now)
-    _link(db, delivery, update, now)
+    _link(db, delivery.bot_id, "whatsapp", update, now)
     return Outcome(update=update, new=True, state="recorded", reason=update.note)
 
 
@@ -48,15 +48,16 @@ def _message(
 ) -> Outcome:
     channel, capture = _channel(db, delivery, message, now)
     state, reason = initial_state(message, active=delivery.active, test=channel == "test", now=now)
-    _link(db, delivery, update, now)
     conversation_id, seq = _conversation(db, delivery, message, channel, now, opens=channel == "whatsapp")
+    _link(db, delivery.bot_id, channel, update, now)
     db.execute(
         "INSERT INTO messages (bot_id, conversation_id, seq, wamid, kind, text, raw, contact, sent_at, received_at,"
         " state, reason, capture, delivery_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             delivery.bot_id, conversation_id, seq, storable(message.id), storable(message.kind), storable(message.text),
             webhook.dump(message.raw), webhook.dump(update.contact or {}),
-            message.timestamp * 1000 if message.timestamp is not None else None, now, state, reason, capture, delivery_id,
+            message.timestamp * 1000 if message.timestamp is not None else None, now, state, reason, capture,
+            delivery_id,
         ),
     )  # fmt: skip
     if state == "queued":
@@ -109,11 +110,10 @@ def _conversation(
     else:
         row = db.execute(
             "UPDATE conversations SET seq = seq + 1, updated_at = ?, name = COALESCE(NULLIF(?, ''), name),"
-            " phone = CASE WHEN ? <> '' THEN ? WHEN ? <> '' THEN phone ELSE phone END,"
-            " user_id = COALESCE(NULLIF(?, ''), user_id),"
+            " phone = COALESCE(NULLIF(?, ''), phone), user_id = COALESCE(NULLIF(?, ''), user_id),"
             " window_at = CASE WHEN ? IS NULL THEN window_at ELSE MAX(COALESCE(window_at, 0), ?) END"
             " WHERE id = ? RETURNING seq",
-            (now, storable(message.name), phone, phone, user_id, user_id, window, window, found),
+            (now, storable(message.name), phone, user_id, window, window, found),
         ).fetchone()
         seq = row["seq"]
     _point(db, delivery.bot_id, channel, identities, found)
@@ -143,13 +143,13 @@ def _point(
     )
 
 
-def _link(db: sqlite3.Connection, delivery: Delivery, update: Update, now: int) -> None:
+def _link(db: sqlite3.Connection, bot_id: str, channel: str, update: Update, now: int) -> None:
     """A number or id changed: its new name finds the same conversation, and answers go there."""
     for names in update.links:
-        found = _find(db, delivery.bot_id, "whatsapp", names)
+        found = _find(db, bot_id, channel, names)
         if found is None:
             continue
-        _point(db, delivery.bot_id, "whatsapp", names, found)
+        _point(db, bot_id, channel, names, found)
         latest = {identity.kind: storable(identity.value) for identity in names}
         db.execute(
             "UPDATE conversations SET phone = COALESCE(?, phone), user_id = COALESCE(?, user_id), updated_at = ?"
@@ -188,15 +188,16 @@ def find_part(db: sqlite3.Connection, wamid: str, callback_data: str) -> sqlite3
 
 
 def apply_receipt(db: sqlite3.Connection, part: sqlite3.Row, wamid: str, status: str, error: str, now: int) -> None:
-    """Move a part along; a status for a part whose outcome was open also says that Meta has it."""
+    """Move a part along; where its outcome was open, or it was to be sent again, a status says that Meta has it."""
     if ORDER.get(status, 0) > ORDER.get(part["receipt"], 0):
         db.execute(
             "UPDATE parts SET receipt = ?, error = CASE WHEN ? <> '' THEN ? ELSE error END WHERE id = ?",
             (status, error, error, part["id"]),
         )
-    if part["state"] in ("sending", "unknown"):
+    if part["state"] in ("sending", "unknown") or (part["state"] == "planned" and part["attempts"]):
         db.execute(
-            "UPDATE parts SET state = 'sent', wamid = ?, changed_at = ? WHERE id = ?", (wamid, now, part["id"])
+            "UPDATE parts SET state = 'sent', wamid = ?, error = ?, changed_at = ? WHERE id = ?",
+            (wamid, error, now, part["id"]),
         )
         db.execute(
             "UPDATE conversations SET due_at = ? WHERE id = ? AND owner IS NULL AND due_at > ?",

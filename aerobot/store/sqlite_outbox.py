@@ -191,9 +191,10 @@ def settle(db: sqlite3.Connection, work: Work, settlement: Settlement, now: int)
     error = json.dumps(settlement.error) if settlement.error else ""
     db.execute(
         "UPDATE parts SET state = ?, wamid = COALESCE(NULLIF(?, ''), wamid), error = ?, changed_at = ?,"
-        " unknowns = unknowns + ? WHERE id = ? AND state IN ('planned', 'sending', 'unknown')",
+        " unknowns = unknowns + ?, attempts = attempts - ? WHERE id = ? AND state IN ('planned', 'sending', 'unknown')",
         (
-            settlement.state, storable(settlement.wamid), error, now, settlement.state == "unknown", settlement.part_id,
+            settlement.state, storable(settlement.wamid), error, now, settlement.state == "unknown",
+            not settlement.counts, settlement.part_id,
         ),
     )  # fmt: skip
     row = db.execute("SELECT state, wamid FROM parts WHERE id = ?", (settlement.part_id,)).fetchone()
@@ -228,11 +229,12 @@ def finish(db: sqlite3.Connection, work: Work, now: int) -> None:
 def _finish(db: sqlite3.Connection, work: Work, now: int) -> None:
     """Settle the turn and its messages, and give the conversation back; what was not sent will not be."""
     db.execute(
-        "UPDATE parts SET state = 'not_sent', changed_at = ? WHERE turn_id = ? AND state = 'planned'", (now, work.turn_id)
+        "UPDATE parts SET state = 'not_sent', changed_at = ? WHERE turn_id = ? AND state = 'planned'",
+        (now, work.turn_id),
     )
     turn = db.execute("SELECT outcome, error FROM turns WHERE id = ?", (work.turn_id,)).fetchone()
     unsent = db.execute(
-        "SELECT state, error FROM parts WHERE turn_id = ? AND state IN ('failed', 'not_sent') ORDER BY position LIMIT 1",
+        "SELECT state FROM parts WHERE turn_id = ? AND state IN ('failed', 'not_sent') ORDER BY position LIMIT 1",
         (work.turn_id,),
     ).fetchone()
     state, reason = message_state(turn["outcome"], turn["error"], unsent["state"] if unsent else "")

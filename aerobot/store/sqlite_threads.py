@@ -35,11 +35,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         cached_statements=256,
     )
     db.row_factory = sqlite3.Row
-    if not read_only:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA journal_size_limit=67108864")
-    db.execute("PRAGMA temp_store=MEMORY")
+    try:
+        if not read_only:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA journal_size_limit=67108864")
+        db.execute("PRAGMA temp_store=MEMORY")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -84,6 +88,8 @@ class Threads:
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a reading ``job`` beside the writer; it sees what was committed before it."""
+        if self._writer is None:
+            raise StoreUnavailable("The database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, job)
 
     def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:

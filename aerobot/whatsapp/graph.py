@@ -126,9 +126,19 @@ def _template(reply: Template) -> Body:
 _BODIES = cast(
     Mapping[type, Callable[[Reply], Body]],
     {
-        Buttons: _buttons, List: _list, Link: _link, LocationRequest: _location_request, Location: _location,
-        Contact: _contact, Reaction: _reaction, Template: _template,
-        Image: _media, Video: _media, Audio: _media, Document: _media, Sticker: _media,
+        Buttons: _buttons,
+        List: _list,
+        Link: _link,
+        LocationRequest: _location_request,
+        Location: _location,
+        Contact: _contact,
+        Reaction: _reaction,
+        Template: _template,
+        Image: _media,
+        Video: _media,
+        Audio: _media,
+        Document: _media,
+        Sticker: _media,
     },
 )
 
@@ -146,9 +156,7 @@ def with_media(body: Object, media_id: str) -> Body:
     return {**body, kind: {"id": media_id, **media}}
 
 
-def addressed(
-    body: Object, *, to: str | None, recipient: str | None, part_id: str, reply_to: str = ""
-) -> Body:
+def addressed(body: Object, *, to: str | None, recipient: str | None, part_id: str, reply_to: str = "") -> Body:
     """The body as Graph wants it: ``to`` (digits, sent as ``+digits``) where known, else ``recipient``
     (business-scoped id), and our part's id, which Meta echoes in receipts (at most 512 characters).
 

@@ -425,8 +425,20 @@ class Template:
 
 
 Reply = (
-    Text | Buttons | List | Image | Video | Audio | Document | Sticker | Location | LocationRequest | Link
-    | Contact | Reaction | Template
+    Text
+    | Buttons
+    | List
+    | Image
+    | Video
+    | Audio
+    | Document
+    | Sticker
+    | Location
+    | LocationRequest
+    | Link
+    | Contact
+    | Reaction
+    | Template
 )
 """Everything a bot can say."""
 

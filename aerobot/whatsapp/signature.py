@@ -79,9 +79,7 @@ def _why_token(given: str, ours: str) -> tuple[str, str, str]:
 # -- the signature -------------------------------------------------------------------------------------------
 
 
-def check(
-    body: bytes, header: str | None, secrets: Sequence[str], *, sha1_header: str | None = None
-) -> Verdict:
+def check(body: bytes, header: str | None, secrets: Sequence[str], *, sha1_header: str | None = None) -> Verdict:
     """Judge X-Hub-Signature-256: HMAC-SHA256 over the raw body with any of the app secrets (new, old).
 
     ``sha1_header`` is the legacy X-Hub-Signature, looked at only to explain. Never raises, whatever comes.

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-TEXTS = frozenset({"text", "name"})
+TEXTS = frozenset({"text", "name", "trace"})
 """Fields that hold what customers wrote or are called: left out of JSON unless asked for."""
 
 
@@ -94,7 +94,7 @@ class ReceiptSeen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnded(Event):
-    """A turn ended without an answer: ``ignored(silent)`` or ``failed(...)``."""
+    """A turn ended without an answer: ``ignored(silent)`` or ``failed``; ``trace`` is the bot's own frames."""
 
     event: ClassVar[str] = "turn"
     bot_id: str
@@ -103,8 +103,8 @@ class TurnEnded(Event):
     state: str
     who: str
     fell_back: bool = False
-    where: str | None = None
     error: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from aerobot.emulator import webhooks
-from aerobot.errors import NetworkError, NoReplyError, RemoteError
+from aerobot.errors import NetworkError, NoReplyError, RemoteError, UsageError
 from aerobot.host.record import HostRecord
 from aerobot.secret import Secret
 
@@ -53,11 +54,94 @@ def deliver(url: str, body: bytes, secret: Secret | None, *, timeout: float = 15
     started = time.monotonic()
     try:
         answer = httpx.post(url, content=body, headers=headers(body, secret), timeout=timeout, trust_env=False)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{url!r} is not an address: {error}.") from None
     except httpx.HTTPError as error:
         raise _unreachable(url, error) from None
     return Delivered(
         status=answer.status_code, text=answer.text[:500], milliseconds=round((time.monotonic() - started) * 1000)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was tried on a webhook by our own request: ``state`` is ok, warning or failed."""
+
+    name: str
+    state: str
+    seen: str
+    remedy: str = ""
+    milliseconds: int = 0
+
+
+def verified(url: str, verify_token: Secret, app_secret: Secret | None, *, phone_number_id: str) -> tuple[Check, ...]:
+    """Meta's handshake and a signed delivery, both made by us; what nobody's message is (a receipt of none) is sent.
+
+    A last try is signed with a secret that nobody has. It stops where the next try would say nothing new.
+    """
+    first = _handshake(url, verify_token)
+    if first.state != "ok":
+        return (first,)
+    if app_secret is None:
+        words = "not tried: whatsapp.app_secret is not set"
+        return first, Check(name="signed", state="warning", seen=words, remedy="aerobot config set whatsapp.app_secret")
+    body = _receipt_of_nothing(phone_number_id)
+    signed = _taken(deliver(url, body, app_secret))
+    return (first, signed) if signed.state != "ok" else (first, signed, _forged(deliver(url, body, _nobodys())))
+
+
+def _handshake(url: str, verify_token: Secret) -> Check:
+    import asyncio
+    from urllib.parse import urlsplit
+
+    from aerobot.tunnel import prove
+
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    started = time.monotonic()
+    try:
+        asyncio.run(prove(origin, url.removeprefix(origin), verify_token, attempts=1))
+    except NetworkError as error:
+        return Check(name="challenge", state="failed", seen=error.message, remedy=error.hint)
+    took = round((time.monotonic() - started) * 1000)
+    return Check(name="challenge", state="ok", seen="answered our own request", milliseconds=took)
+
+
+def _receipt_of_nothing(phone_number_id: str) -> bytes:
+    random = Random()  # noqa: S311 - an id that nobody has, not a secret
+    line = webhooks.Line(
+        business_account_id=TEST_ACCOUNT, phone_number_id=phone_number_id, display_phone_number="15550783881"
+    )
+    wamid = webhooks.new_wamid(random, outgoing=True)
+    user = webhooks.Sender(phone="15550000000")
+    status = webhooks.status(wamid, "sent", recipient=user, timestamp=int(time.time()))
+    return webhooks.wire(webhooks.receipt(line, user, status))
+
+
+def _taken(answer: Delivered) -> Check:
+    took = answer.milliseconds
+    if answer.status == 200:
+        return Check(name="signed", state="ok", seen="200 to our signed delivery", milliseconds=took)
+    remedy = {
+        401: "It did not see the signature: does a proxy drop X-Hub-Signature-256?",
+        403: "It checks with another app secret than whatsapp.app_secret of these settings.",
+        404: "It knows the challenge and not the delivery: is the path right for POST too?",
+    }.get(answer.status, "Meta repeats whatever is not answered with 200, for a week.")
+    seen = f"{answer.status} to our signed delivery"
+    return Check(name="signed", state="failed", seen=seen, remedy=remedy, milliseconds=took)
+
+
+def _forged(answer: Delivered) -> Check:
+    if answer.status != 200:
+        return Check(name="forged", state="ok", seen=f"a wrong signature is refused ({answer.status})")
+    words = "a wrong signature is accepted too: anybody could pose as Meta"
+    return Check(name="forged", state="warning", seen=words, remedy="Give that host the app secret.")
+
+
+def _nobodys() -> Secret:
+    import secrets
+
+    return Secret(secrets.token_hex(16))
 
 
 class TestChannel:
@@ -140,11 +224,18 @@ def judged(verdict: Mapping[str, Any], *, waited: float, describe: Callable[[flo
         raise _late(verdict, describe(waited))
     if failed:
         error = failed[0].get("error") or {}
-        raise NoReplyError(f"The reply was not delivered: {error.get('title', 'unknown')}.", str(error.get("remedy") or ""))
+        raise NoReplyError(
+            f"The reply was not delivered: {error.get('title', 'unknown')}.", str(error.get("remedy") or "")
+        )
     if verdict["outcome"] == "fell_back":
-        raise NoReplyError(f"The bot failed and fell back: {verdict['error']}.", "The fallback above is what a user sees.")
+        raise NoReplyError(
+            f"The bot failed and fell back: {verdict['error']}.", "The fallback above is what a user sees."
+        )
     if verdict["state"] == "failed":
-        raise NoReplyError(f"The bot failed: {verdict['error'] or verdict['reason']}.", "With bot.fallback_message set, that is said instead.")
+        raise NoReplyError(
+            f"The bot failed: {verdict['error'] or verdict['reason']}.",
+            "A user hears nothing then, or bot.fallback_message.",
+        )
     if verdict["state"] == "ignored":
         raise NoReplyError(*_ignored(str(verdict["reason"])))
 

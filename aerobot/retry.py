@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from aerobot.errors import Repeat
 
 
+RETRY_AFTER_MOST = 3600.0
+"""A remote's own wish is followed up to an hour: a longer one is a mistake, or a trap."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do with a call that failed: ``at`` is when to repeat it (the unit of ``now``), ``None`` is never."""
@@ -28,7 +32,7 @@ def decide(
 
     ``attempt`` counts from 1 and includes the one that failed; ``random`` is a number in [0, 1) that spreads
     the herd: the wait is between a half and the whole of ``base * 2**(attempt - 1)`` seconds, at most ``cap``.
-    A remote's own ``retry_after`` (seconds) is the least that is waited. Only *safe* failures are repeated here:
+    A remote's own ``retry_after`` (seconds, at most an hour) is the least that is waited. Only *safe* failures are repeated here:
     an *ambiguous* one must be settled by its caller first, a *blocked* one waits for its number.
     """
     if repeat is not Repeat.SAFE:
@@ -37,5 +41,5 @@ def decide(
         return Decision(at=None, reason=f"given up after {attempt} attempts")
     wait = min(cap, base * 2.0 ** min(attempt - 1, 60)) * (0.5 + random / 2)
     if retry_after is not None:
-        wait = max(wait, retry_after)
+        wait = max(wait, min(retry_after, RETRY_AFTER_MOST))
     return Decision(at=now + wait, reason=f"again in {wait:.1f} s")

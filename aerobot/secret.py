@@ -71,11 +71,17 @@ def masked(value: object) -> object:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address stays on this machine."""
-    host = (urlsplit(url).hostname or "").lower()
+    """Whether an address stays on this machine; what is no address does not."""
+    try:
+        host = (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return False
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def may_carry_secrets(url: str) -> bool:
     """Whether a secret may be sent there: over https, or without leaving this machine."""
-    return urlsplit(url).scheme == "https" or is_loopback(url)
+    try:
+        return urlsplit(url).scheme == "https" or is_loopback(url)
+    except ValueError:
+        return False

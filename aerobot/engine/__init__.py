@@ -16,13 +16,14 @@ CHOICES = (
 
 
 class EngineError(AerobotError):
-    """An engine failed; ``where`` is file and line in the bot, empty where unknown."""
+    """An engine failed; ``where`` is file and line in the bot, ``trace`` the bot's own frames; empty where unknown."""
 
     kind = "engine"
 
-    def __init__(self, message: str, hint: str = "", *, where: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, where: str = "", trace: str = "") -> None:
         super().__init__(message, hint)
         self.where = where
+        self.trace = trace
 
 
 class Engine(Protocol):

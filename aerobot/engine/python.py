@@ -13,14 +13,16 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from aerobot.bot import Handler, Reply, Router, Turn, replies
+from aerobot.bot import Audio, Document, Handler, Image, Reply, Router, Sticker, Turn, Video, replies
 from aerobot.engine import EngineError
 from aerobot.errors import AerobotError, ConfigError
 
+FILES = (Image, Video, Audio, Document, Sticker)
 WATCH_SECONDS = 0.4
 """How often the bot's files are looked at for changes."""
 
@@ -48,7 +50,7 @@ class Python:
     async def start(self) -> None:
         """Load the bot; ``ConfigError`` says what is wrong with it."""
         self._stamps = self._look()
-        self._handler = await asyncio.to_thread(self._load)
+        self._handler = await _in_daemon(self._load)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="aerobot-bot", daemon=True)
         self._thread.start()
@@ -79,17 +81,24 @@ class Python:
         self._running[turn.id] = None
         try:
             if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
-                return await self._on_loop(handler(turn), turn)
+                return self._placed(await self._on_loop(handler(turn), turn))
             answer = await self._run_in_thread(handler, turn)
             if inspect.isawaitable(answer) or inspect.isasyncgen(answer):
-                return await self._on_loop(answer, turn)
-            return answer  # type: ignore[no-any-return]
+                answer = await self._on_loop(answer, turn)
+            return self._placed(answer)
         except (asyncio.CancelledError, EngineError):
             raise
         except BaseException as error:
             raise self._explained(error) from error
         finally:
             self._running.pop(turn.id, None)
+
+    def _placed(self, answer: tuple[Reply, ...]) -> tuple[Reply, ...]:
+        """Files are named from the bot's own folder, wherever aerobot was started."""
+        return tuple(
+            replace(reply, path=str(self._folder / reply.path)) if isinstance(reply, FILES) and reply.path else reply
+            for reply in answer
+        )
 
     async def _on_loop(self, answer: Any, turn: Turn) -> tuple[Reply, ...]:
         assert self._loop is not None
@@ -129,11 +138,18 @@ class Python:
         return await asyncio.shield(asyncio.wrap_future(done))
 
     def _explained(self, error: BaseException) -> EngineError:
-        where = self._where(error)
+        if isinstance(error, EngineError):
+            return error
+        where, trace = self._where(error), self._trace(error)
         if isinstance(error, AerobotError):
-            return EngineError(error.message, error.hint, where=where)
+            return EngineError(error.message, error.hint, where=where, trace=trace)
         words = traceback.format_exception_only(error)[-1].strip()
-        return EngineError(words, where=where)
+        return EngineError(words, where=where, trace=trace)
+
+    def _trace(self, error: BaseException) -> str:
+        """The bot's own frames, the innermost last, with the lines themselves."""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if self._is_own(frame.filename)]
+        return "\n".join(f"{Path(f.filename).name}:{f.lineno} in {f.name}()  {f.line or ''}".rstrip() for f in frames)
 
     def _where(self, error: BaseException) -> str:
         if isinstance(error, SyntaxError) and error.filename and self._is_own(error.filename):
@@ -198,7 +214,7 @@ class Python:
         if self._path is None:
             return importlib.import_module(self._source)
         if not self._path.is_file():
-            raise ConfigError(f"There is no file {self._path}.", "aerobot serve echo shows that the rest works.")
+            raise ConfigError(f"There is no file {self._path}.", "Name a file of yours; echo and demo need none.")
         spec = importlib.util.spec_from_file_location(self._path.stem, self._path)
         if spec is None or spec.loader is None:
             raise ConfigError(f"{self._path} is not a Python file.")
@@ -226,7 +242,7 @@ class Python:
                 continue
             error: str | None = None
             try:
-                self._handler = await asyncio.to_thread(self._load_again)
+                self._handler = await _in_daemon(self._load_again)
             except AerobotError as problem:
                 error = problem.message + (f" {problem.hint}" if problem.hint else "")
             self._stamps = await asyncio.to_thread(self._look) | stamps
@@ -256,6 +272,20 @@ class Python:
             except OSError:
                 stamps[path] = 0
         return stamps
+
+
+async def _in_daemon(call: Callable[[], Handler]) -> Handler:
+    """Run something of the bot's in a thread that nobody waits for at the end: loading may never end."""
+    done: Future[Handler] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="aerobot-load", daemon=True).start()
+    return await asyncio.shield(asyncio.wrap_future(done))
 
 
 def _frames_of(thread: threading.Thread) -> list[FrameType]:

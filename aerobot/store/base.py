@@ -132,7 +132,7 @@ class Work:
 class Plan:
     """What an engine's answer became. ``outcome``: answered, silent, fell_back, failed or ignored.
 
-    ``start`` marks the first part as ``sending`` in the same commit.
+    ``start`` marks the first part as ``sending`` in the same commit. ``trace`` is told, not kept.
     """
 
     parts: Sequence[Part]
@@ -140,6 +140,7 @@ class Plan:
     error: str = ""
     engine_ms: int = 0
     start: bool = True
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

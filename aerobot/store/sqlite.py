@@ -197,9 +197,7 @@ class SqliteStore:
 
     async def delete_bot(self, bot_id: str) -> bool:
         """Forget a bot made over the API."""
-        return await self._threads.write(
-            lambda db: db.execute("DELETE FROM bots WHERE id = ?", (bot_id,)).rowcount > 0
-        )
+        return await self._threads.write(lambda db: db.execute("DELETE FROM bots WHERE id = ?", (bot_id,)).rowcount > 0)
 
     async def adopt(self, former: str, bot_id: str) -> int:
         """Give what is kept under a former bot id to another."""

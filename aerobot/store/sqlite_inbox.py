@@ -10,6 +10,8 @@ from aerobot.whatsapp import rules, webhook
 from aerobot.whatsapp.messages import ORDER, Failure, Identity, Message, Receipt
 from aerobot.whatsapp.webhook import Update
 
+NO_WINDOW = frozenset({"system", "request_welcome"})
+"""Kinds that the user did not write: they open no session window."""
 _PREFERENCE = ("user_id", "phone", "parent_user_id")
 """Which identity finds the conversation first: the narrowest name of a person."""
 
@@ -48,7 +50,8 @@ def _message(
 ) -> Outcome:
     channel, capture = _channel(db, delivery, message, now)
     state, reason = initial_state(message, active=delivery.active, test=channel == "test", now=now)
-    conversation_id, seq = _conversation(db, delivery, message, channel, now, opens=channel == "whatsapp")
+    opens = channel == "whatsapp" and message.kind not in NO_WINDOW
+    conversation_id, seq = _conversation(db, delivery, message, channel, now, opens=opens)
     _link(db, delivery.bot_id, channel, update, now)
     db.execute(
         "INSERT INTO messages (bot_id, conversation_id, seq, wamid, kind, text, raw, contact, sent_at, received_at,"
@@ -162,7 +165,7 @@ def _link(db: sqlite3.Connection, bot_id: str, channel: str, update: Update, now
 
 
 def _receipt(db: sqlite3.Connection, delivery: Delivery, update: Update, receipt: Receipt, now: int) -> Outcome:
-    part = find_part(db, receipt.wamid, receipt.callback_data)
+    part = find_part(db, delivery.bot_id, receipt.wamid, receipt.callback_data)
     part_id = str(part["id"]) if part else None
     db.execute(
         "INSERT INTO receipts (bot_id, wamid, status, at, error, part_id, received_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -179,12 +182,15 @@ def _receipt(db: sqlite3.Connection, delivery: Delivery, update: Update, receipt
     )  # fmt: skip
 
 
-def find_part(db: sqlite3.Connection, wamid: str, callback_data: str) -> sqlite3.Row | None:
-    """The part a status speaks of: by Meta's id, else by ours, never by recipient."""
-    row: sqlite3.Row | None = db.execute("SELECT * FROM parts WHERE wamid = ?", (storable(wamid),)).fetchone()
+def find_part(db: sqlite3.Connection, bot_id: str, wamid: str, callback_data: str) -> sqlite3.Row | None:
+    """The part of this bot that a status speaks of: by Meta's id, else by ours, never by recipient."""
+    row: sqlite3.Row | None = db.execute(f"{_PART} AND p.wamid = ?", (bot_id, storable(wamid))).fetchone()
     if row is None and callback_data:
-        row = db.execute("SELECT * FROM parts WHERE id = ?", (storable(callback_data),)).fetchone()
+        row = db.execute(f"{_PART} AND p.id = ?", (bot_id, storable(callback_data))).fetchone()
     return row
+
+
+_PART = "SELECT p.* FROM parts p JOIN conversations c ON c.id = p.conversation_id WHERE c.bot_id = ?"
 
 
 def apply_receipt(db: sqlite3.Connection, part: sqlite3.Row, wamid: str, status: str, error: str, now: int) -> None:

@@ -70,10 +70,12 @@ class Threads:
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aerobot-store-read")
         self._reading: sqlite3.Connection | None = None
         self._db: sqlite3.Connection | None = None
+        self._inode = 0
 
     def start(self, db: sqlite3.Connection) -> None:
         """Begin to write on ``db``, which belongs to the writer's thread from here on."""
         self._db = db
+        self._inode = self._path.stat().st_ino
         self._writer = threading.Thread(target=self._write_loop, name="aerobot-store-write", daemon=True)
         self._writer.start()
 
@@ -139,9 +141,11 @@ class Threads:
 
     def _commit(self, db: sqlite3.Connection, batch: list[_Entry]) -> None:
         try:
+            self._check()
             results = _transact(db, [job for job, _, _ in batch])
         except Exception as error:
-            if len(batch) > 1 and not (isinstance(error, sqlite3.Error) and unavailable(error)):
+            ours = isinstance(error, StoreUnavailable) or (isinstance(error, sqlite3.Error) and unavailable(error))
+            if len(batch) > 1 and not ours:
                 for entry in batch:
                     self._commit(db, [entry])
                 return
@@ -149,6 +153,15 @@ class Threads:
             _deliver([(future, loop, None, failure or error) for _, future, loop in batch])
             return
         _deliver([(future, loop, result, None) for (_, future, loop), result in zip(batch, results, strict=True)])
+
+    def _check(self) -> None:
+        """A file that was deleted or replaced takes what is written with it: then nothing may be promised."""
+        try:
+            same = self._path.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise StoreUnavailable(f"The database {self._path} was deleted or replaced", "Start this host again.")
 
 
 def _transact(db: sqlite3.Connection, jobs: list[Job]) -> list[object]:

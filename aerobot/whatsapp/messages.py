@@ -124,6 +124,11 @@ def _count(what: str, items: Sequence[object], most: int, least: int = 1) -> Non
         raise ReplyError(f"{what}: {least} to {most} are allowed, there are {len(items)}")
 
 
+def _listed(what: str, items: object) -> None:
+    if isinstance(items, str):
+        raise ReplyError(f"{what} are a list, not one text: [{items!r}]")
+
+
 def _unique(what: str, values: Sequence[str]) -> None:
     if len(set(values)) != len(values):
         raise ReplyError(f"{what} must differ from each other")
@@ -175,6 +180,7 @@ class Buttons:
         _within("Buttons' text", self.text, 1024)
         _within("A header", self.header, 60, 0)
         _within("A footer", self.footer, 60, 0)
+        _listed("Buttons", self.buttons)
         object.__setattr__(self, "buttons", tuple(b if isinstance(b, Button) else Button(b) for b in self.buttons))
         _count("Buttons", self.buttons, 3)
         _unique("Button titles", [b.title for b in self.buttons if isinstance(b, Button)])
@@ -209,6 +215,7 @@ class Section:
 
     def __post_init__(self) -> None:
         _within("A section's title", self.title, 24, 0)
+        _listed("Rows", self.rows)
         object.__setattr__(self, "rows", tuple(r if isinstance(r, Row) else Row(r) for r in self.rows))
         _count("Rows of a section", self.rows, 10)
 
@@ -229,6 +236,7 @@ class List:
         _within("A list's button", self.button, 20)
         _within("A header", self.header, 60, 0)
         _within("A footer", self.footer, 60, 0)
+        _listed("Sections", self.sections)
         given = tuple(self.sections)
         if not any(isinstance(item, Section) for item in given):
             given = (Section("", tuple(r for r in given if isinstance(r, Row | str))),)

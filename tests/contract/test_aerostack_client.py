@@ -166,12 +166,8 @@ def test_an_internal_error_is_not_repeated(api: AerostackApi, client: Aerostack)
     assert len(api.seen) == 1
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault(status=503), Fault(status=500), Fault(drop="after"), Fault(drop="before")]
-)
-def test_creation_is_not_repeated_when_it_may_have_happened(
-    api: AerostackApi, client: Aerostack, fault: Fault
-) -> None:
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=500), Fault(drop="after"), Fault(drop="before")])
+def test_creation_is_not_repeated_when_it_may_have_happened(api: AerostackApi, client: Aerostack, fault: Fault) -> None:
     """What changes something is sent once, unless it certainly was not processed; else: ambiguous."""
     api.fail(fault)
     with pytest.raises((RemoteError, NetworkError)) as caught:
@@ -191,9 +187,7 @@ def test_a_silent_creation_is_a_network_error_that_is_ambiguous(api: AerostackAp
     assert (caught.value.code, caught.value.repeat) == (5, Repeat.AMBIGUOUS)
 
 
-def test_creation_is_repeated_where_it_was_certainly_not_processed(
-    api: AerostackApi, client: Aerostack
-) -> None:
+def test_creation_is_repeated_where_it_was_certainly_not_processed(api: AerostackApi, client: Aerostack) -> None:
     """After 429 a creation is sent again: a rate limit stands before any effect."""
     api.fail(Fault(method="POST", status=429))
     assert client.create_bot(NEW)["name"] == "Acme"
@@ -274,15 +268,11 @@ def test_waits_are_told(api: AerostackApi, time: Time) -> None:
 def test_a_web_page_is_not_the_api(api: AerostackApi, client: Aerostack, status: int) -> None:
     """HTML instead of JSON: this address is not the Aerostack API (exit 4)."""
     api.fail(Fault(status=status, body="<!doctype html><title>Welcome</title>"))
-    with pytest.raises(
-        RemoteError, match=f"answered {status} with a web page: that is not the Aerostack API"
-    ):
+    with pytest.raises(RemoteError, match=f"answered {status} with a web page: that is not the Aerostack API"):
         client.bots()
 
 
-def test_a_web_page_with_an_error_of_the_server_is_passing_trouble(
-    api: AerostackApi, client: Aerostack
-) -> None:
+def test_a_web_page_with_an_error_of_the_server_is_passing_trouble(api: AerostackApi, client: Aerostack) -> None:
     """A gateway's 502 page says nothing about the address: it is repeated."""
     api.fail(Fault(status=502, body="<html>Bad gateway</html>"))
     assert client.bots() == []
@@ -312,17 +302,13 @@ def test_no_secret_goes_in_the_clear(url: str) -> None:
         Aerostack(url)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1/", "https://x.example"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1/", "https://x.example"])
 def test_loopback_and_https_are_fine(url: str) -> None:
     """Plain http to this machine, and https to any."""
     assert Aerostack(url).remote.origin == url.rstrip("/")
 
 
-@pytest.mark.parametrize(
-    "url", ["", "api.aerostack.dev", "ftp://x", "https://u:pw@x", "https://x/api", "https://[::1"]
-)
+@pytest.mark.parametrize("url", ["", "api.aerostack.dev", "ftp://x", "https://u:pw@x", "https://x/api", "https://[::1"])
 def test_an_address_that_is_no_origin_is_refused(url: str) -> None:
     """Nothing but scheme, host and port; a password in it is not repeated."""
     with pytest.raises(ConfigError, match="must be an origin") as caught:
@@ -501,9 +487,7 @@ def test_a_call_that_is_not_offered_is_told_from_a_wrong_id(
         call(client)
 
 
-def test_a_bot_is_shown_from_the_list_where_single_bots_are_not_offered(
-    api: AerostackApi, client: Aerostack
-) -> None:
+def test_a_bot_is_shown_from_the_list_where_single_bots_are_not_offered(api: AerostackApi, client: Aerostack) -> None:
     """GET /api/bots/:id is inferred; without it the list's entry has to do."""
     api.offered.discard("get")
     api.add_bot(id="bt_1", name="Acme")
@@ -513,9 +497,7 @@ def test_a_bot_is_shown_from_the_list_where_single_bots_are_not_offered(
 
 
 @pytest.mark.parametrize("bot_id", ["", "../auth", "bt 1", "bt/1", "bt_1?x", "bt_\x00", "b" * 201])
-def test_an_id_that_is_none_is_never_put_into_a_path(
-    client: Aerostack, api: AerostackApi, bot_id: str
-) -> None:
+def test_an_id_that_is_none_is_never_put_into_a_path(client: Aerostack, api: AerostackApi, bot_id: str) -> None:
     """Whatever is not a bot's id is a usage error (exit 2), and nothing is sent."""
     with pytest.raises(UsageError):
         client.delete_bot(bot_id)

@@ -353,9 +353,7 @@ def test_silence(graph: Script, time: Time) -> None:
         ),
     ],
 )
-def test_a_no_has_a_cause_and_a_remedy(
-    graph: Script, admin: GraphAdmin, answer: Any, cause: str, said: str
-) -> None:
+def test_a_no_has_a_cause_and_a_remedy(graph: Script, admin: GraphAdmin, answer: Any, cause: str, said: str) -> None:
     """Each refusal is one sentence and one remedy, with a name for programs where the cause is known."""
     graph.say(answer)
     with pytest.raises(GraphError, match=said) as caught:

@@ -28,9 +28,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 NUMBER, BOT = "106540352242922", "bt_acme"
 SECRET, TOKEN, VERIFY, PRIVATE = "0123456789abcdef0123456789abcdef", "EAAG-access", "verify-me", "private-bearer"
 LOCAL = {"access_token": "EAAG-local", "verify_token": "verify-local", "app_secret": "secret-local"}
-LINE = webhooks.Line(
-    business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881"
-)
+LINE = webhooks.Line(business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881")
 ANA = webhooks.Sender(phone="31612345678", name="Ana")
 MOST = 4 * 1024 * 1024
 

@@ -37,9 +37,7 @@ from aerobot.whatsapp.rules import GRACE_MS, WINDOW_MS
 
 BOT, NUMBER = "bt_one", "106540352242922"
 START = 1_763_900_000_000
-LINE = webhooks.Line(
-    business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881"
-)
+LINE = webhooks.Line(business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881")
 ANA = webhooks.Sender(phone="31612345678", name="Ana")
 BEN = webhooks.Sender(phone="31687654321", name="Ben")
 ERROR = {"code": 131026, "title": "not on WhatsApp", "remedy": "ask"}
@@ -289,9 +287,7 @@ async def test_updates_are_once_per_bot(desk: Desk) -> None:
 async def test_what_cannot_be_used_is_kept_all_the_same(desk: Desk, backend: Sqlite) -> None:
     """Every body is stored as the bytes that came."""
     body, note = b"\xff\x00nonsense", "not JSON \ud800\0"
-    await desk.store.receive(
-        Delivery(bot_id=BOT, number=NUMBER, body=body, signed=True, state="unusable", note=note)
-    )
+    await desk.store.receive(Delivery(bot_id=BOT, number=NUMBER, body=body, signed=True, state="unusable", note=note))
     with sqlite3.connect(backend.path) as db:
         assert db.execute("SELECT body, state FROM deliveries").fetchall() == [(b"\xff\x00nonsense", "unusable")]
     db.close()

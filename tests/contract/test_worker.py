@@ -25,12 +25,11 @@ from aerobot.store.roster import Roster
 from aerobot.store.sqlite import SqliteStore
 from aerobot.whatsapp import webhook
 from aerobot.whatsapp.rules import GRACE_MS, WINDOW_MS
-from aerobot.worker import PAUSE_MS, Dice, Worker
+from aerobot.speaker import PAUSE_MS, Dice
+from aerobot.worker import Worker
 
 NUMBER, TOKEN = "106540352242922", "EAAG-token"
-LINE = webhooks.Line(
-    business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881"
-)
+LINE = webhooks.Line(business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881")
 ANA = webhooks.Sender(phone="31612345678", name="Ana")
 BEN = webhooks.Sender(phone="31687654321", name="Ben")
 SAM = webhooks.Sender(user_id="US.77", username="sam", name="Sam")

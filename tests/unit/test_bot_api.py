@@ -139,7 +139,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: List("x", "b" * 21, ["A"]), "20"),
     (lambda: List("x", "b", []), "1 to 10"),
     (lambda: List("x", "b", [f"{n}" for n in range(11)]), "1 to 10"),
-    (lambda: List("x", "b", [Section("1", "ABCDEF"), Section("2", "GHIJKL")]), "1 to 10"),
+    (lambda: List("x", "b", [Section("1", [*"ABCDEF"]), Section("2", [*"GHIJKL"])]), "1 to 10"),
     (lambda: List("x", "b", [Section("1", ["A"]), "B"]), "not both"),
     (lambda: List("x", "b", [Section("", ["A"]), Section("2", ["B"])]), "title"),
     (lambda: List("x", "b", ["A", "A"]), "differ"),

@@ -57,8 +57,7 @@ def test_every_exit_code_is_explained() -> None:
     """The README's table has each exit code that errors.py knows, and 0."""
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
     codes = {0, errors.INTERRUPTED} | {
-        getattr(errors, name)
-        for name in ("UNEXPECTED", "USAGE", "CONFIG", "REFUSED", "NETWORK", "NO_REPLY", "CHECK")
+        getattr(errors, name) for name in ("UNEXPECTED", "USAGE", "CONFIG", "REFUSED", "NETWORK", "NO_REPLY", "CHECK")
     }
     assert table == codes
 
@@ -82,3 +81,31 @@ def test_the_settings_that_documents_name_exist() -> None:
     for path in (ROOT / "README.md", ROOT / "docs" / "messages.md"):
         for name in re.findall(rf"`((?:{sections})\.[a-z_]+)`", path.read_text("utf-8")):
             assert name in keys | {"bot.py", "message.choice"}, (path.name, name)
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    """Relative links and pictures in the documents exist."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")):
+            assert "://" in target or (path.parent / target).exists(), (path.name, target)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/bots.md"])
+async def test_the_bots_in_the_documents_work(page: str, tmp_path: Path) -> None:
+    """The Python of the documents loads as a bot, and each of its handlers answers."""
+    from aerobot.bot import Conversation, Message, Turn
+    from aerobot.engine.python import Python
+
+    source = re.search(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    assert source
+    (tmp_path / "bot.py").write_text(source[1])
+    engine = Python("bot.py", folder=tmp_path, reload=False)
+    await engine.start()
+    texts = ["Opening hours", "hi", "order", "guji", "order 1234", "show", "anything"]
+    try:
+        for number, text in enumerate(texts):
+            message = Message(id="wamid.1", kind="text", text=text)
+            turn = Turn(messages=(message,), conversation=Conversation(id=1, bot_id="b", name="Ana"), id=number)
+            assert await engine.reply(turn), text
+    finally:
+        await engine.close()

@@ -105,7 +105,6 @@ def test_secrets_leave_over_https_alone(url: str, may: bool) -> None:
     assert may_carry_secrets(url) is may
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="secret.py lets urlsplit's ValueError out")
 @pytest.mark.parametrize("url", ["http://[", "https://[::1", "http://[evil]/"])
 def test_an_address_that_is_none_carries_nothing(url: str) -> None:
     """A broken address is refused, not an exception."""

@@ -8,7 +8,7 @@ import pytest
 from aerobot import events
 from aerobot.cli.stream import Stream, show_parts
 from aerobot.errors import ConfigError
-from aerobot.terminal import Terminal, safe
+from aerobot.terminal import Terminal, folded, safe
 
 HOSTILE = "\x1b[31m[/b][red]\x1b]0;owned\x07\x00\u202egnp\u2066 \x9b2J\r\n\ud800 tab\there"
 
@@ -65,7 +65,11 @@ def test_hostile_events_cannot_steer() -> None:
             text=HOSTILE, error=HOSTILE, remedy=HOSTILE, code=1,
         )
     )  # fmt: skip
-    show(events.PartSettled(bot_id="b", conversation_id=1, turn_id=1, part_id="p", state="sent", kind="text", who="", text=HOSTILE))
+    show(
+        events.PartSettled(
+            bot_id="b", conversation_id=1, turn_id=1, part_id="p", state="sent", kind="text", who="", text=HOSTILE
+        )
+    )
     show(events.TurnEnded(bot_id="b", conversation_id=1, turn_id=1, state="failed", who=HOSTILE, error=HOSTILE))
     show(events.Recorded(bot_id="b", what=HOSTILE, note=HOSTILE))
     show(events.Rejected(status=403, reason=HOSTILE, remedy=HOSTILE))
@@ -130,3 +134,14 @@ def test_a_terminal_without_unicode_gets_ascii_twins(encoding: str) -> None:
     err.getvalue().encode(encoding)
     assert err.getvalue() == "  + topic     ..4821 -> x...\n"
     assert out.getvalue() == "\\U0001f600\n"
+
+
+def test_folding_keeps_words_and_indents() -> None:
+    """A line is broken between words, never inside one; leading and inner spaces stay, colours take no room."""
+    assert folded("<-- text  one two three", 15, 10) == "<-- text  one\n     two three"
+    assert folded("  a  b", 80, 4) == "  a  b"
+    assert folded("  \x1b[32m✓\x1b[0m ab", 6, 4) == "  \x1b[32m✓\x1b[0m ab"
+    address = "http://127.0.0.1:8460/" + "x" * 40
+    assert address in folded(f"at {address} now", 20, 2).split()
+    assert folded("日本語 日本語", 10, 2) == "日本語\n  日本語"
+    assert folded("", 80, 3) == ""

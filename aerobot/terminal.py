@@ -1,19 +1,30 @@
-"""The one place that prints: results on stdout, talk on stderr; rich on a terminal, plain text elsewhere, JSON on demand.
+"""The one place that prints: results on stdout, talk on stderr; for people, or as JSON for programs.
 
 Text from outside is printed with markup off and control characters escaped, so that nobody's message, name or
 error can move the cursor, change a title or hide a line. Only this module knows rich, and loads it only for a terminal.
 """
 
+import contextlib
 import json
 import os
+import queue
+import re
+import shutil
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
-from aerobot.errors import AerobotError, UsageError
+from aerobot.errors import AerobotError, ConfigError, UsageError
 
+QUEUED_MOST = 10_000
+"""Lines that may wait for a reader."""
+DRAIN_SECONDS = 2.0
+STEERING = "\u061c\u200b\u200e\u200f\u2028\u2029\u2060\ufeff"
+"""Invisible characters that turn or hide text; the joiners inside emoji are not among them."""
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
 ASCII_MARKS = {"ok": "+", "warning": "!", "failed": "x", "skipped": "-"}
 STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
@@ -32,7 +43,8 @@ def _shown(character: str, lines: bool) -> str:
     if character == "\n":
         return "\n" if lines else " "
     category = unicodedata.category(character)
-    if category in ("Cc", "Cs") or character in "\u2028\u2029\u061c" or "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069":
+    turning = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    if category in ("Cc", "Cs") or character in STEERING or turning:
         return " " if character == "\t" else f"\\u{ord(character):04x}"
     return character
 
@@ -56,21 +68,24 @@ class Terminal:
         self.json = json_mode
         self.quiet = quiet
         self.verbose = verbose
-        self._out = out or sys.stdout
-        self._err = err or sys.stderr
+        self._out = out or sys.stdout or _nowhere()
+        self._err = err or sys.stderr or _nowhere()
+        self._queue: queue.Queue[tuple[TextIO, str] | None] | None = None
+        self._dropped = 0
         environ = os.environ if environ is None else environ
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
-        self.interactive = sys.stdin.isatty() and self._err.isatty() and not json_mode
+        self.interactive = sys.stdin is not None and sys.stdin.isatty() and self._err.isatty() and not json_mode
         self.live = self._err.isatty() and not json_mode and not plain
         self._colour_out = self._out.isatty() and not plain
         self._colour_err = self._err.isatty() and not plain
+        self._spinner: Any = None
 
     # -- talk (stderr) ------------------------------------------------------------------------------------------
 
-    def say(self, text: str = "", *, style: str = "") -> None:
-        """A line of talk."""
+    def say(self, text: str = "", *, style: str = "", hang: int = 0) -> None:
+        """A line of talk; on a terminal what does not fit goes on below, ``hang`` columns in."""
         if not self.quiet and not self.json:
-            self._write(self._err, text, style if self._colour_err else "")
+            self._write(self._err, text, style if self._colour_err else "", hang=hang)
 
     def detail(self, text: str) -> None:
         """A line of talk that only ``-v`` shows."""
@@ -82,27 +97,29 @@ class Terminal:
         if self.json or (self.quiet and state in ("ok", "skipped")):
             return
         mark = self.painted(self.mark(state), STYLES[state], self._colour_err)
-        self._write(self._err, f"  {mark} {topic:<10}{text}".rstrip())
+        self._write(self._err, f"  {mark} {topic:<10}{text}".rstrip(), hang=14)
 
     def warn(self, text: str, hint: str = "") -> None:
         """Something that should be known but stops nothing."""
         if self.json:
             self._write(self._err, json.dumps({"warning": {"message": text, "hint": hint}}))
             return
-        self._write(self._err, self.painted("! ", "yellow", self._colour_err) + safe(text))
+        self._write(self._err, self.painted("! ", "yellow", self._colour_err) + safe(text), hang=2)
         if hint:
             self._write(self._err, "  " + safe(hint, lines=True).replace("\n", "\n  "))
 
     def error(self, error: AerobotError) -> None:
         """The error boundary's words: one sentence, one remedy; a document under ``--json``."""
         if self.json:
-            document = {"kind": error.kind, "message": error.message, "hint": error.hint, "code": error.code}
+            known = {"kind": error.kind, "message": error.message, "hint": error.hint, "code": error.code}
+            each = [{"key": key, "message": words} for key, words in error.problems]
+            document = {**known, "problems": each} if each else known
             self._write(self._err, json.dumps({"error": document}, ensure_ascii=False))
             return
         mark = self.painted(self.mark("failed") + " ", "red", self._colour_err)
-        self._write(self._err, mark + safe(error.message, lines=True))
+        self._write(self._err, mark + safe(error.message, lines=True), hang=2)
         if error.hint:
-            self._write(self._err, "  " + safe(error.hint, lines=True).replace("\n", "\n  "))
+            self._write(self._err, "  " + safe(error.hint, lines=True).replace("\n", "\n  "), hang=2)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
@@ -113,8 +130,22 @@ class Terminal:
         from rich.console import Console
         from rich.text import Text
 
-        with Console(file=self._err).status(Text(text), spinner="dots"):
+        with Console(file=self._err).status(Text(text), spinner="dots") as self._spinner:
+            try:
+                yield
+            finally:
+                self._spinner = None
+
+    @contextmanager
+    def _spinner_aside(self) -> Iterator[None]:
+        """What is said while something takes time stands on a line of its own."""
+        spinner = self._spinner
+        if spinner is None:
             yield
+            return
+        spinner.stop()
+        yield
+        spinner.start()
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
@@ -131,10 +162,10 @@ class Terminal:
 
     # -- results (stdout) ---------------------------------------------------------------------------------------
 
-    def result(self, text: str, *, style: str = "") -> None:
-        """A line of the result; nothing under ``--json``."""
+    def result(self, text: str, *, style: str = "", hang: int = 0) -> None:
+        """A line of the result; nothing under ``--json``. On a terminal what does not fit goes on below."""
         if not self.json:
-            self._write(self._out, text, style if self._colour_out else "")
+            self._write(self._out, text, style if self._colour_out else "", hang=hang)
 
     def value(self, text: str) -> None:
         """A value that gets copied: alone on its line, never wrapped, never painted."""
@@ -149,7 +180,6 @@ class Terminal:
     def line(self, value: Mapping[str, object]) -> None:
         """One JSON line of a stream, ASCII alone, flushed."""
         self._write(self._out, json.dumps(value, default=str))
-        self._out.flush()
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table for people; cells are text from outside and shown literally."""
@@ -201,6 +231,31 @@ class Terminal:
                 return options[int(answer) - 1][0]
             self._write(self._err, f"  A number from 1 to {len(options)}, please.")
 
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Write from a thread of its own meanwhile: a reader that stops reading holds nobody up.
+
+        What does not fit the queue is dropped and counted; at the end what is left gets two seconds.
+        """
+        waiting: queue.Queue[tuple[TextIO, str] | None] = queue.Queue(QUEUED_MOST)
+        self._queue = waiting
+        thread = threading.Thread(target=self._write_beside, args=(waiting,), name="aerobot-terminal", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._queue = None
+            with contextlib.suppress(queue.Full):
+                waiting.put(None, timeout=DRAIN_SECONDS)
+                thread.join(DRAIN_SECONDS)
+
+    def _write_beside(self, waiting: "queue.Queue[tuple[TextIO, str] | None]") -> None:
+        while (item := waiting.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                _put(item[0], f"({dropped} lines dropped: nobody read them)\n")
+            _put(*item)
+
     # -- how it looks -------------------------------------------------------------------------------------------
 
     def mark(self, state: str) -> str:
@@ -220,30 +275,82 @@ class Terminal:
         """``text`` in a colour, or as it is."""
         return f"\x1b[{_ANSI[style]}m{text}\x1b[0m" if colour and style else text
 
+    @staticmethod
+    def nowhere() -> TextIO:
+        """A stream that keeps nothing, for where one was closed before we began."""
+        return _nowhere()
+
     @property
     def colour(self) -> bool:
         """Whether results may be painted."""
         return self._colour_out
 
-    def _write(self, stream: TextIO, text: str, style: str = "") -> None:
+    def _write(self, stream: TextIO, text: str, style: str = "", *, hang: int = 0) -> None:
+        if hang and stream.isatty():
+            width = shutil.get_terminal_size().columns
+            text = "\n".join(folded(line, width, hang) for line in text.split("\n"))
         text = self.painted(text, style, bool(style))
         if not _unicode(stream):
             text = text.translate(_TWINS)
         encoding = getattr(stream, "encoding", None) or "utf-8"
+        line = text.encode(encoding, "backslashreplace").decode(encoding) + "\n"
+        if self._queue is None:
+            with self._spinner_aside():
+                problem = _put(stream, line)
+            if problem is not None and stream is self._out and not isinstance(problem, BrokenPipeError):
+                raise ConfigError(f"The output cannot be written: {problem.strerror}.", "Is the disk full?")
+            return
         try:
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-            stream.flush()
-        except BrokenPipeError:
-            _swallow(stream)
+            self._queue.put_nowait((stream, line))
+        except queue.Full:
+            self._dropped += 1
 
 
-def _swallow(stream: TextIO) -> None:
-    """The reader went away (`| head`): point the descriptor at nothing, so that the exit stays quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _put(stream: TextIO, line: str) -> OSError | None:
+    """Write and flush. A stream that takes no more (its reader left, its disk is full) is let go; returns why."""
+    try:
+        stream.write(line)
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
+
+
+def _nowhere() -> TextIO:
+    """For a stream that was closed before we began."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
+
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def folded(line: str, width: int, hang: int) -> str:
+    """``line`` broken between words where it is wider than ``width``; what follows is ``hang`` columns in.
+
+    A word is never broken, so that addresses and ids stay whole; our own colours take no room.
+    """
+    hang = min(hang, width // 3)
+    rows: list[str] = []
+    row, *words = line.split(" ")
+    used = _seen(row)
+    for word in words:
+        size = _seen(word)
+        if word and row.strip() and used + 1 + size > width:
+            rows.append(row.rstrip())
+            row, used = " " * hang + word, hang + size
+        else:
+            row, used = f"{row} {word}", used + 1 + size
+    return "\n".join([*rows, row.rstrip()])
+
+
+def _seen(text: str) -> int:
+    return _width(_ESCAPE.sub("", text))
 
 
 def _width(text: str) -> int:

@@ -2,8 +2,8 @@
 
     .venv/bin/pip install pywa && .venv/bin/python benchmarks/startup.py
 
-`--version` against a bare Python, `--help` against PyWa's, `create` to its first byte on the wire, and a fresh sandbox to its
-first answer. The machine's noise hits both sides of a ratio; `--rounds` makes the medians steadier.
+`--version` against a bare Python, `--help` against PyWa's, `create` to its first byte on the wire, and a fresh sandbox
+to its first answer. The machine's noise hits both sides of a ratio; `--rounds` makes the medians steadier.
 """
 
 import argparse

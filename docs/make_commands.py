@@ -8,15 +8,16 @@ PAGE = Path(__file__).with_name("commands.md")
 HEAD = """\
 # Commands
 
-The help page of each command, as `aerobot COMMAND --help` prints it. Written by `docs/make_commands.py`; a test keeps it true.
-Before and after every command stand: `--json`, `-p/--profile NAME`, `--config FILE`, `-q/--quiet`, `-v/--verbose`, `--debug`,
-`-h/--help`.
+The help page of each command, as `aerobot COMMAND --help` prints it. Written by `docs/make_commands.py`; a test keeps
+it true. Before and after every command stand: `--json`, `-p/--profile NAME`, `--config FILE`, `-q/--quiet`,
+`-v/--verbose`, `--debug`, `-h/--help`.
 """
 
 
 def commands() -> dict[str, Any]:
     """Every command by its full name, in the order of the help page."""
     import typer
+
     from aerobot.cli.app import assembled
 
     found: dict[str, Any] = {}
@@ -38,7 +39,11 @@ def page() -> str:
     parts = [HEAD]
     for name, command in commands().items():
         context = typer.Context(
-            command, info_name=f"aerobot {name}", terminal_width=80, max_content_width=80, help_option_names=["-h", "--help"]
+            command,
+            info_name=f"aerobot {name}",
+            terminal_width=80,
+            max_content_width=80,
+            help_option_names=["-h", "--help"],
         )
         text = command.get_help(context).partition("\nEverywhere\n")[0].strip()
         parts.append(f"\n## aerobot {name}\n\n```text\n{text}\n```\n")

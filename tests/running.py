@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 AEROBOT = (sys.executable, "-m", "aerobot")
 
@@ -103,7 +103,7 @@ class Running:
                 stream.close()
         return code
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

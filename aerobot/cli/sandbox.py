@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aerobot import __version__, events
+from aerobot.cli import running
 from aerobot.cli.command import START, Run, command
-from aerobot.cli.running import until_stopped
-from aerobot.cli.stream import Stream, show_parts
+from aerobot.cli.stream import Stream, show_parts, show_trace
 from aerobot.config import Settings, Value
-from aerobot.errors import ConfigError
+from aerobot.errors import ConfigError, NoReplyError
 from aerobot.terminal import Terminal, safe
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def register(app: typer.Typer) -> None:
                     run.terminal, settings, engine, folder, temporary=keep is None, open_page=open_page, texts=texts
                 )
             )
-            with contextlib.redirect_stdout(sys.stderr):  # what a bot prints is talk
-                code = asyncio.run(play)
+            code = running.run(run.terminal, play)
         raise typer.Exit(code)
 
 
@@ -121,11 +120,11 @@ async def _stay(
     show = Stream(terminal, texts=texts)
     options = Options(engine=engine, free_ports=True, sandbox=True)
     sandbox = Sandbox(settings, options, show, folder=folder, temporary=temporary)
+    terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     ready = await sandbox.start()
     if terminal.json:
         show(ready)
     else:
-        terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
         terminal.step("ok", "webhook", ready.webhook_url)
         terminal.step("ok", "Graph", f"{ready.graph_url} (emulated)")
         terminal.step("ok", "phone", "in the browser:")
@@ -135,7 +134,7 @@ async def _stay(
         import webbrowser
 
         await asyncio.to_thread(webbrowser.open, ready.page_url)
-    return await until_stopped(sandbox.stop, sandbox.abandon)
+    return await running.until_stopped(sandbox.stop, sandbox.abandon)
 
 
 # -- one message --------------------------------------------------------------------------------------------------
@@ -146,16 +145,20 @@ async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path
 
     free = {key: Value(value=0, source="sandbox") for key in ("serve.port", "serve.private_port", "emulator.port")}
     settings = replace(settings, values={**settings.values, **free})
-    problems: list[events.Event] = []
+    failures: list[events.TurnEnded] = []
 
     def keep(event: events.Event) -> None:
-        if isinstance(event, events.Unexpected | events.Rejected):
-            problems.append(event)
+        if isinstance(event, events.TurnEnded) and event.trace:
+            failures.append(event)
 
     sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder)
     await sandbox.start()
     try:
         return await _play(terminal, sandbox, text, timeout, engine)
+    except NoReplyError:
+        for failure in failures:
+            show_trace(terminal, failure)
+        raise
     finally:
         await sandbox.stop(grace=0.1)  # whatever still runs has missed its time
 
@@ -177,15 +180,16 @@ async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: floa
     watching.stop()
     took = round((time.monotonic() - started) * 1000)
     terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
-    terminal.say(f"--> text     {safe(text)}  {terminal.faint(watching.arrival(wamid))}")
+    terminal.say(f"--> text     {safe(text)}  {terminal.faint(watching.arrival(wamid))}", hang=13)
     show_parts(terminal, parts)
     ticks = watching.ticks(parts)
     if ticks:
         terminal.say(f"{'':13}{terminal.faint(ticks)}")
     terminal.document({"said": text, "milliseconds": took, **document, "ticks": watching.seen})
     probe.judged(document, waited=timeout)
-    terminal.say(f"Answered in {document['milliseconds']} ms (bot {document['engine_ms']}).")
-    terminal.say("Next: aerobot sandbox          the same with a phone in the browser")
+    terminal.say(f"Answered in {document['milliseconds']} ms (bot {document['engine_ms']} ms).")
+    again = "aerobot sandbox" if engine == "demo" else f"aerobot sandbox {engine}"
+    terminal.say(f"Next: {again}          the same with a phone in the browser")
     return 0
 
 

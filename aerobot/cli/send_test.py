@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import secrets
 import shlex
 import sys
 import time
@@ -48,20 +49,39 @@ def register(app: typer.Typer) -> None:
     )
     def send_test(
         run: Run,
-        text: Annotated[str | None, typer.Argument(help="What the user writes (a caption, where there is one).")] = None,
-        kind: Annotated[str, typer.Option("--type", metavar="KIND", help="text, image, video, audio, document, sticker, location, contacts, reaction, button, list ...")] = "text",
+        text: Annotated[
+            str | None, typer.Argument(help="What the user writes (a caption, where there is one).")
+        ] = None,
+        kind: Annotated[
+            str,
+            typer.Option(
+                "--type",
+                metavar="KIND",
+                help="text, image, audio, document, location, contacts, reaction, button, list ...",
+            ),
+        ] = "text",
         changes: Annotated[
-            list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change the body, e.g. entry.0.id=1; VALUE is JSON or text.")
+            list[str] | None,
+            typer.Option(
+                "--set", metavar="PATH=VALUE", help="Change the body, e.g. entry.0.id=1; VALUE is JSON or text."
+            ),
         ] = None,
         payload: Annotated[
-            Path | None, typer.Option(metavar="FILE", help="A webhook body of your own; its id, time and number are made new.")
+            Path | None,
+            typer.Option(metavar="FILE", help="A webhook body of your own; its id, time and number are made new."),
         ] = None,
-        sender: Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="The user's number; else a new user.")] = None,
+        sender: Annotated[
+            str | None, typer.Option("--from", metavar="NUMBER", help="The user's number; else a new user.")
+        ] = None,
         name: Annotated[str, typer.Option("--from-name", metavar="NAME", help="The user's name.")] = "Test user",
-        timeout: Annotated[float | None, typer.Option(metavar="S", help="Seconds to wait; else the bot's own limit and 5 more.", min=0)] = None,
+        timeout: Annotated[
+            float | None, typer.Option(metavar="S", help="Seconds to wait; else the bot's own limit and 5 more.", min=0)
+        ] = None,
         curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command instead.")] = False,
         deliver: Annotated[bool, typer.Option("--deliver", help="Really send the replies, to --from.")] = False,
-        url: Annotated[str | None, typer.Option(metavar="URL", help="Send to a deployed bot's webhook instead.")] = None,
+        url: Annotated[
+            str | None, typer.Option(metavar="URL", help="Send to a deployed bot's webhook instead.")
+        ] = None,
         yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     ) -> None:
         """Try one message: a signed webhook goes in, the reply is printed.
@@ -72,9 +92,16 @@ def register(app: typer.Typer) -> None:
         if deliver and not sender:
             raise UsageError("--deliver sends to a real person: say to whom, with --from NUMBER.")
         wanted = Wanted(
-            text=DEFAULT_TEXT if text is None and kind == "text" else text, kind=kind, changes=tuple(changes or ()), payload=payload,
-            sender="".join(c for c in sender or "" if c.isdigit()), name=name, deliver=deliver, timeout=timeout, curl=curl,
-        )  # fmt: skip
+            text=DEFAULT_TEXT if text is None and kind == "text" else text,
+            kind=kind,
+            changes=tuple(changes or ()),
+            payload=payload,
+            sender="".join(c for c in sender or "" if c.isascii() and c.isdigit()),
+            name=name,
+            deliver=deliver,
+            timeout=timeout,
+            curl=curl,
+        )
         if sender and not wanted.sender:
             raise UsageError(f"--from {sender}: a number has digits.")
         if url:
@@ -96,7 +123,9 @@ def _body(wanted: Wanted, wamid: str, number: str, account: str) -> bytes:
         document = _from_file(wanted.payload, wamid, now, number)
     else:
         line = webhooks.Line(
-            business_account_id=account or probe.TEST_ACCOUNT, phone_number_id=number, display_phone_number="15550783881"
+            business_account_id=account or probe.TEST_ACCOUNT,
+            phone_number_id=number,
+            display_phone_number="15550783881",
         )
         sender = webhooks.Sender(phone=wanted.sender or _new_number(), name=wanted.name)
         kind = webhooks.ALIASES.get(wanted.kind, wanted.kind)
@@ -106,7 +135,10 @@ def _body(wanted: Wanted, wamid: str, number: str, account: str) -> bytes:
         document = webhooks.inbound(line, sender, message)
     for change in wanted.changes:
         _change(document, change)
-    return webhooks.wire(document)
+    try:
+        return webhooks.wire(document)
+    except RecursionError:
+        raise UsageError("The body is nested too deeply to be sent.") from None
 
 
 def _from_file(path: Path, wamid: str, now: int, number: str) -> dict[str, Any]:
@@ -117,7 +149,7 @@ def _from_file(path: Path, wamid: str, now: int, number: str) -> dict[str, Any]:
         return probe.payload(text, wamid=wamid, now=now, phone_number_id=number)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a webhook body: {error}.") from None
 
 
@@ -129,7 +161,7 @@ def _change(document: dict[str, Any], change: str) -> None:
         raise UsageError(f"--set {change}: write PATH=VALUE.")
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = raw
     try:
         webhooks.set_path(document, path, value)
@@ -138,7 +170,7 @@ def _change(document: dict[str, Any], change: str) -> None:
 
 
 def _new_number() -> str:
-    return f"1555{random.randrange(10**7):07d}"  # noqa: S311
+    return f"1555{secrets.randbelow(10**7):07d}"
 
 
 # -- to a local host ----------------------------------------------------------------------------------------------
@@ -156,7 +188,7 @@ def _to_local(run: Run, wanted: Wanted) -> None:
         config=str(settings.path) if settings.path else None,
         phone_number_id=settings.text("whatsapp.phone_number_id"),
     )
-    wamid = webhooks.new_wamid(random.Random())
+    wamid = webhooks.new_wamid(random.SystemRandom())
     channel = probe.TestChannel(host)
     announced = channel.announce(
         wamid, bot_id="", phone_number_id=settings.text("whatsapp.phone_number_id"), deliver=wanted.deliver
@@ -187,8 +219,16 @@ def _to_local(run: Run, wanted: Wanted) -> None:
     answered = _answered(verdict)
     terminal.document({"answered": answered, "bot_id": announced.bot_id, "wamid": wamid, **verdict})
     probe.judged(verdict, waited=timeout, describe=lambda seconds: f"{seconds:g} s")
-    kept = "Kept here: nothing was sent to WhatsApp." if announced.capture else "Sent, as the bot would."
-    terminal.say(f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']}). {kept}")
+    terminal.say(
+        f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']} ms). {_where(announced, wanted)}"
+    )
+
+
+def _where(announced: Any, wanted: Wanted) -> str:
+    """Who got the reply, in plain words."""
+    if announced.capture:
+        return "Kept here: nothing was sent to WhatsApp."
+    return "Really sent to WhatsApp." if wanted.deliver else "Shown on the emulated phone: nobody real got it."
 
 
 def _answered(verdict: Any) -> bool:
@@ -204,9 +244,11 @@ def _answered(verdict: Any) -> bool:
 def _wamid(body: bytes, announced: str) -> str:
     """The message's id as it was sent: ``--set`` may have changed it."""
     try:
-        return str(json.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]["id"])
+        found = str(json.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]["id"])
+        found.encode()
     except (ValueError, KeyError, IndexError, TypeError):
         return announced
+    return found
 
 
 def _sender(body: bytes) -> str:
@@ -247,21 +289,33 @@ def _to_deployed(run: Run, wanted: Wanted, url: str, *, yes: bool) -> None:
     number = settings.text("whatsapp.phone_number_id")
     secret = settings.secret("whatsapp.app_secret")
     if not number:
-        raise ConfigError("whatsapp.phone_number_id is not set: the deployed bot would not know itself.", "aerobot init")
+        raise ConfigError(
+            "whatsapp.phone_number_id is not set: the deployed bot would not know itself.", "aerobot init"
+        )
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"--url {url}: an address starts with https://")
-    body = _body(wanted, webhooks.new_wamid(random.Random()), number, settings.text("whatsapp.business_account_id"))
+    body = _body(
+        wanted, webhooks.new_wamid(random.SystemRandom()), number, settings.text("whatsapp.business_account_id")
+    )
     if wanted.curl:
         terminal.value(_curl(url, body, secret))
         return
-    terminal.say(f"This goes to {url.split('/')[2]} for real: the bot will think (that may be billed) and try to answer")
-    terminal.say(f"{short(_sender(body))} on WhatsApp. {'Signed.' if secret else 'NOT signed: no whatsapp.app_secret.'}")
+    terminal.say(
+        f"This goes to {url.split('/')[2]} for real: the bot will think (that may be billed) and try to answer"
+    )
+    terminal.say(
+        f"{short(_sender(body))} on WhatsApp. {'Signed.' if secret else 'NOT signed: no whatsapp.app_secret.'}"
+    )
     if not yes and not terminal.confirm("Send it?"):
         raise typer.Exit(0)
     delivered = probe.deliver(url, body, secret, timeout=30.0)
     terminal.document({"status": delivered.status, "milliseconds": delivered.milliseconds, "text": delivered.text})
     if delivered.status != 200:
-        hint = "Its app secret is another one than ours." if delivered.status in (401, 403) else safe(delivered.text[:200])
-        raise RemoteError(f"It answered {delivered.status}, and Meta would repeat the delivery.", hint, status=delivered.status)
+        hint = (
+            "Its app secret is another one than ours." if delivered.status in (401, 403) else safe(delivered.text[:200])
+        )
+        raise RemoteError(
+            f"It answered {delivered.status}, and Meta would repeat the delivery.", hint, status=delivered.status
+        )
     terminal.result(f"Accepted: 200 in {delivered.milliseconds} ms.")
     terminal.say("What it replies shows on WhatsApp and in its own logs.")

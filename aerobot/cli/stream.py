@@ -8,6 +8,14 @@ from typing import Any
 from aerobot import events
 from aerobot.terminal import Terminal, safe
 
+HANG = 30
+"""Where a long event goes on below."""
+SHORT = {
+    "button_reply": "button", "list_reply": "list", "nfm_reply": "flow", "location_request": "location",
+    "cta_url": "link", "call_permission_reply": "call", "request_welcome": "welcome",
+}  # fmt: skip
+"""Long kinds, as the column shows them."""
+
 
 def short(who: str) -> str:
     """A customer's number, shortened to its last four."""
@@ -22,15 +30,31 @@ class Stream:
         self._texts = texts
         self._receipts: dict[str, list[str]] = {}
         self._early: list[events.Event] | None = []
+        self._renderers: Mapping[type[events.Event], Callable[[Any], None]] = {
+            events.MessageReceived: self._message,
+            events.PartSettled: self._part,
+            events.ReceiptSeen: self._receipt,
+            events.TurnEnded: self._turn,
+            events.Rejected: self._rejected,
+            events.Handshake: self._handshake,
+            events.SampleArrived: self._sample,
+            events.Recorded: self._recorded,
+            events.NumberPaused: self._paused,
+            events.NumberResumed: self._resumed,
+            events.EngineReloaded: self._reloaded,
+            events.Notice: self._notice,
+            events.Unexpected: self._unexpected,
+            events.Stopped: self._stopped,
+        }
 
     def __call__(self, event: events.Event) -> None:
         """Show one event. For programs ``ready`` comes first: what was before it follows it."""
         if self._terminal.json:
             self._as_json(event)
             return
-        render = _RENDERERS.get(type(event))
+        render = self._renderers.get(type(event))
         if render is not None:
-            render(self, event)
+            render(event)
 
     def _as_json(self, event: events.Event) -> None:
         if self._early is not None and not isinstance(event, events.Ready):
@@ -46,13 +70,15 @@ class Stream:
         name = f" {_cut(event.name, 14)}" if event.name else ""
         state = f"  ({safe(event.state)})" if event.state != "queued" else ""
         test = "  test" if event.channel == "test" else ""
-        self._line(event.at, "-->", f"{_kind(event.kind)} {short(event.who)}{name}  {self._flat(event.text)}{test}{state}")
+        self._line(
+            event.at, "-->", f"{_kind(event.kind)} {short(event.who)}{name}  {self._flat(event.text)}{test}{state}"
+        )
 
     def _part(self, event: events.PartSettled) -> None:
         text = self._flat(event.text)
         if event.state in ("sent", "captured"):
             kept = ", kept here" if event.state == "captured" else ""
-            took = f"{event.milliseconds} ms (bot {event.bot_milliseconds}){kept}"
+            took = f"{event.milliseconds} ms (bot {event.bot_milliseconds} ms){kept}"
             self._line(event.at, "<--", f"{_kind(event.kind)} {short(event.who)}  {text}  {self._faint(took)}")
             return
         words = {
@@ -68,7 +94,9 @@ class Stream:
     def _receipt(self, event: events.ReceiptSeen) -> None:
         if event.status == "failed":
             code = f"{event.code} " if event.code is not None else ""
-            self._mark(event.at, "failed", f"{short(event.who)}  not delivered: {code}{event.error or ''}", event.remedy)
+            self._mark(
+                event.at, "failed", f"{short(event.who)}  not delivered: {code}{event.error or ''}", event.remedy
+            )
             return
         seen = self._receipts.setdefault(event.wamid, [])
         if not seen:
@@ -78,12 +106,14 @@ class Stream:
     def _flush(self, event: events.ReceiptSeen) -> None:
         seen = [status for status in self._receipts.pop(event.wamid, []) if status != "sent"]
         if seen:
-            self._line(event.at, "   ", self._faint(f"{'':8} {short(event.who)}  {', '.join(dict.fromkeys(seen))}"))
+            now = int(time.time() * 1000)
+            self._line(now, "   ", self._faint(f"{'':8} {short(event.who)}  {', '.join(dict.fromkeys(seen))}"))
 
     def _turn(self, event: events.TurnEnded) -> None:
         if event.state == "failed":
-            after = ", fallback sent" if event.fell_back else ", nothing was said: set bot.fallback_message"
+            after = ", fallback sent" if event.fell_back else ", nothing was said"
             self._mark(event.at, "failed", f"{event.error}{after}")
+            show_trace(self._terminal, event)
         else:
             self._line(event.at, "   ", self._faint(f"{'':8} {short(event.who)}  {event.state}"))
 
@@ -133,23 +163,23 @@ class Stream:
 
     def _line(self, at: int, arrow: str, text: str) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(at / 1000))
-        self._terminal.say(f"{self._faint(clock)} {arrow} {text}".rstrip())
+        self._terminal.say(f"{self._faint(clock)} {arrow} {text}".rstrip(), hang=HANG)
 
     def _mark(self, at: int, state: str, text: str, remedy: str | None = None) -> None:
         mark = self._terminal.painted_mark(state)
         self._line(at, f" {mark} ", safe(text))
         if remedy:
-            self._terminal.say(f"{'':13}{safe(remedy)}")
+            self._terminal.say(f"{'':13}{safe(remedy)}", hang=13)
 
     def _faint(self, text: str) -> str:
         return self._terminal.faint(text)
 
     def _flat(self, text: str) -> str:
-        return _cut(safe(text), 300)
+        return _cut(text, 160)
 
 
 def _kind(kind: str) -> str:
-    return f"{safe(kind)[:11]:8}"
+    return f"{safe(SHORT.get(kind, kind))[:11]:8}"
 
 
 def _cut(text: str, most: int) -> str:
@@ -157,22 +187,10 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-_RENDERERS: Mapping[type[events.Event], Callable[[Stream, Any], None]] = {
-    events.MessageReceived: Stream._message,
-    events.PartSettled: Stream._part,
-    events.ReceiptSeen: Stream._receipt,
-    events.TurnEnded: Stream._turn,
-    events.Rejected: Stream._rejected,
-    events.Handshake: Stream._handshake,
-    events.SampleArrived: Stream._sample,
-    events.Recorded: Stream._recorded,
-    events.NumberPaused: Stream._paused,
-    events.NumberResumed: Stream._resumed,
-    events.EngineReloaded: Stream._reloaded,
-    events.Notice: Stream._notice,
-    events.Unexpected: Stream._unexpected,
-    events.Stopped: Stream._stopped,
-}
+def show_trace(terminal: Terminal, event: events.TurnEnded) -> None:
+    """The bot's own lines that led to its failure."""
+    for line in (event.trace or "").split("\n") if event.trace else ():
+        terminal.say(f"{'':13}{terminal.faint(safe(line))}", hang=15)
 
 
 def show_parts(terminal: Terminal, parts: Sequence[Mapping[str, Any]]) -> None:
@@ -181,9 +199,9 @@ def show_parts(terminal: Terminal, parts: Sequence[Mapping[str, Any]]) -> None:
         text, choices = _words(part)
         for number, line in enumerate(safe(text, lines=True).split("\n")):
             head = f"<-- {_kind(part['kind'])} " if number == 0 else " " * 13
-            terminal.result((head + line).rstrip())
+            terminal.result((head + line).rstrip(), hang=13)
         if choices:
-            terminal.result(" " * 13 + " ".join(f"[{safe(choice)}]" for choice in choices))
+            terminal.result(" " * 13 + " ".join(f"[{safe(choice)}]" for choice in choices), hang=13)
 
 
 def _words(part: Mapping[str, Any]) -> tuple[str, list[str]]:

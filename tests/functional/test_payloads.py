@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.emulated import EmulatedMeta
 from tests.running import Running, environment
 
@@ -58,7 +59,9 @@ def test_every_public_body_is_taken(host: Running, fresh: bool) -> None:
             body = re.sub(rb'"timestamp":"\d+"', b'"timestamp":"%d"' % time.time(), body)
         digest = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
         answer = public.post(
-            f"/api/bots/webhook/whatsapp/{bots[path]}", content=body, headers={"X-Hub-Signature-256": f"sha256={digest}"}
+            f"/api/bots/webhook/whatsapp/{bots[path]}",
+            content=body,
+            headers={"X-Hub-Signature-256": f"sha256={digest}"},
         )
         assert answer.status_code == 200, path
     private.close()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.running import Running, environment, run
 
-ONLY_LOOPBACK = '''
+ONLY_LOOPBACK = """
 import sys
 
 def watch(event, arguments):
@@ -26,7 +27,7 @@ def leak(what):
     raise OSError("this test allows loopback alone: " + what)
 
 sys.addaudithook(watch)
-'''
+"""
 """Runs before anything else in the process (as ``sitecustomize``): whoever leaves this machine is noted and stopped."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.emulated import EmulatedMeta
 from tests.running import Running, environment, run
 
@@ -55,7 +56,7 @@ def agents() -> set[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are counted in /proc: run it on Linux")
 def test_a_message_comes_through_the_tunnel(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
-    """--tunnel opens ngrok, proves the challenge, Meta's messages come through it; Ctrl-C closes it; nothing private answers."""
+    """--tunnel opens ngrok, proves the challenge, carries Meta's messages and nothing private; Ctrl-C closes it."""
     before = agents()
     with Running(["serve", "echo", "--tunnel", "--json"], cwd=tmp_path, env=env) as host:
         ready = host.event("ready", timeout=40)
@@ -107,7 +108,9 @@ def test_a_tunnel_without_an_app_secret_is_refused(tmp_path: Path, env: dict[str
     ("session=ERR_NGROK_108", 5, "108"),
     ("plain", 5, "https"),
 ])  # fmt: skip
-def test_a_tunnel_that_does_not_open_says_why(tmp_path: Path, env: dict[str, str], mode: str, code: int, words: str) -> None:
+def test_a_tunnel_that_does_not_open_says_why(
+    tmp_path: Path, env: dict[str, str], mode: str, code: int, words: str
+) -> None:
     """ngrok's own errors end serve with their meaning and a cure, and never print the token."""
     done = run(["serve", "echo", "--tunnel"], cwd=tmp_path, env={**env, "NGROK_AGENT": mode})
     assert done.returncode == code, done.stderr
@@ -153,7 +156,11 @@ def test_local_bots_live_beside_the_settings_one(tmp_path: Path, env: dict[str, 
     }  # fmt: skip
     with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
         own = host.event("ready")["bots"][0]
-        made = run(["create", "--local", "--name", "Second", "--system-prompt", "x", "--json"], cwd=tmp_path, env={**env, **config})
+        made = run(
+            ["create", "--local", "--name", "Second", "--system-prompt", "x", "--json"],
+            cwd=tmp_path,
+            env={**env, **config},
+        )
         assert made.returncode == 0, made.stderr
         bot = json.loads(made.stdout)["id"]
         assert "EAAother" not in made.stdout
@@ -179,14 +186,23 @@ def test_local_bots_live_beside_the_settings_one(tmp_path: Path, env: dict[str, 
 
 
 def inbound(number: str, wamid: str, text: str) -> dict[str, object]:
-    message = {"from": "15550001111", "id": wamid, "timestamp": str(int(time.time())), "type": "text", "text": {"body": text}}
+    message = {
+        "from": "15550001111",
+        "id": wamid,
+        "timestamp": str(int(time.time())),
+        "type": "text",
+        "text": {"body": text},
+    }
     value = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550002222", "phone_number_id": number},
         "contacts": [{"profile": {"name": "Ana"}, "wa_id": "15550001111"}],
         "messages": [message],
     }
-    return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}]}
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}],
+    }
 
 
 def test_what_was_received_under_the_derived_id_is_adopted(tmp_path: Path, env: dict[str, str]) -> None:
@@ -228,7 +244,9 @@ def test_a_newer_database_is_left_alone(tmp_path: Path, env: dict[str, str]) -> 
 
 def test_no_home_folder_is_no_obstacle(tmp_path: Path, env: dict[str, str]) -> None:
     """Without HOME the main job still runs."""
-    bare = {key: value for key, value in env.items() if key not in ("HOME", "AEROBOT_CONFIG_HOME", "AEROBOT_STATE_HOME")}
+    bare = {
+        key: value for key, value in env.items() if key not in ("HOME", "AEROBOT_CONFIG_HOME", "AEROBOT_STATE_HOME")
+    }
     bare["XDG_STATE_HOME"] = str(tmp_path / "xdg")
     done = run(["sandbox", "echo", "--say", "Hi"], cwd=tmp_path, env=bare)
     assert done.returncode == 0, done.stderr
@@ -237,7 +255,9 @@ def test_no_home_folder_is_no_obstacle(tmp_path: Path, env: dict[str, str]) -> N
 
 def test_what_a_bot_prints_is_talk(tmp_path: Path, env: dict[str, str]) -> None:
     """A print in a handler goes to stderr: the JSON stream on stdout stays whole."""
-    (tmp_path / "bot.py").write_text("print('loading')\ndef reply(turn):\n    print('hello from the bot')\n    return 'x'")
+    (tmp_path / "bot.py").write_text(
+        "print('loading')\ndef reply(turn):\n    print('hello from the bot')\n    return 'x'"
+    )
     with Running(["serve", "bot.py", "--json"], cwd=tmp_path, env=env) as host:
         host.event("ready")
         assert run(["send-test", "Hi"], cwd=tmp_path, env=env).returncode == 0
@@ -276,3 +296,51 @@ def test_broken_requests_make_no_noise(tmp_path: Path, env: dict[str, str], meta
         assert host.stop() == 130
         assert host.stderr == ""
     assert [line for line in host.lines if json.loads(line)["event"] == "error"] == []
+
+
+def test_a_sigterm_that_comes_twice_at_once_is_one(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """`timeout` sends SIGTERM to the process and to its group: that is still a clean stop, with 0 and a last line."""
+    with Running(["sandbox", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        for pause in (0.0, 0.02, 0.1):
+            time.sleep(pause)
+            host.process.send_signal(signal.SIGTERM)
+        assert host.process.wait(20) == 0
+        host.stop()
+    assert json.loads(host.lines[-1])["event"] == "stopped"
+
+
+def test_an_app_that_requires_a_proof_of_its_secret_gets_one(
+    tmp_path: Path, env: dict[str, str], meta: EmulatedMeta
+) -> None:
+    """Where Meta's app setting "Require App Secret" is on, replies carry an appsecret_proof and arrive."""
+    meta.emulator.arrange(require_proof=True)
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        meta.run(meta.emulator.connect(host.event("ready")["webhook_url"]))
+        meta.run(meta.emulator.say("prove it"))
+        meta.until(lambda: [reply["text"] for reply in meta.replies()] == ["prove it"])
+        assert host.stop() == 130
+
+
+def test_a_failing_bot_shows_its_own_lines(tmp_path: Path, env: dict[str, str]) -> None:
+    """An exception is shown with the bot's own lines, and none of aerobot's."""
+    (tmp_path / "bot.py").write_text("def help(x):\n    return x['size']\ndef reply(turn):\n    return help({})\n")
+    done = run(["sandbox", "bot.py", "--say", "Hi"], cwd=tmp_path, env=env)
+    assert done.returncode == 6
+    assert "bot.py:4 in reply()  return help({})" in done.stderr
+    assert "bot.py:2 in help()  return x['size']" in done.stderr
+    assert "aerobot/" not in done.stderr
+
+
+def test_a_test_with_a_file_opens_a_sample(tmp_path: Path, env: dict[str, str]) -> None:
+    """In a test, an attachment that Meta never saw opens as a small real file of its kind."""
+    (tmp_path / "bot.py").write_text(
+        "async def reply(turn):\n    data = await turn.open(turn.message.attachment)\n    return repr(data[:4])\n"
+    )
+    starts = {"image": "b'\\xff\\xd8", "document": "b'%PDF'", "audio": "b'OggS'", "sticker": "b'RIFF'"}
+    with Running(["serve", "bot.py", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        for kind, start in starts.items():
+            done = run(["send-test", "--type", kind], cwd=tmp_path, env=env)
+            assert start in done.stdout, (kind, done.stdout, done.stderr)
+        assert host.stop() == 130

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.aerostack_api import AerostackApi
 from tests.emulated import EmulatedMeta
 from tests.running import Running, environment, run
@@ -50,7 +51,8 @@ ANSWERS = {
 """What an echo says to each kind."""
 
 RECORDED = (
-    "unsupported.json", "unknown.json", "system-number-changed.json", "edit.json", "revoke.json", "request-welcome.json",
+    "unsupported.json", "unknown.json", "system-number-changed.json", "edit.json", "revoke.json",
+    "request-welcome.json",
     "call-permission-reply.json", "interactive-of-unknown-kind.json", "kind-of-the-future.json", "status-read.json",
     "text-for-another-number.json", "text-in-group.json", "dashboard-sample.json", "account-update.json",
 )  # fmt: skip
@@ -94,7 +96,7 @@ def fresh(name: str, number: str) -> bytes:
 
 def test_from_nothing_to_a_bot_that_answers(place: Place) -> None:
     """init, create, activate, serve, the handshake, every kind of message, send-test, Ctrl-C: all as documented."""
-    meta, found = place.meta, place.meta.credentials
+    found = place.meta.credentials
     secrets = {"AEROBOT_WHATSAPP_ACCESS_TOKEN": found.access_token, "AEROBOT_WHATSAPP_APP_SECRET": SECRET}
     number = found.phone_number_id
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from aerobot.errors import Repeat
 
-
 RETRY_AFTER_MOST = 3600.0
 """A remote's own wish is followed up to an hour: a longer one is a mistake, or a trap."""
 
@@ -32,8 +31,8 @@ def decide(
 
     ``attempt`` counts from 1 and includes the one that failed; ``random`` is a number in [0, 1) that spreads
     the herd: the wait is between a half and the whole of ``base * 2**(attempt - 1)`` seconds, at most ``cap``.
-    A remote's own ``retry_after`` (seconds, at most an hour) is the least that is waited. Only *safe* failures are repeated here:
-    an *ambiguous* one must be settled by its caller first, a *blocked* one waits for its number.
+    A remote's own ``retry_after`` (seconds, at most an hour) is the least that is waited. Only *safe* failures are
+    repeated here: an *ambiguous* one must be settled by its caller first, a *blocked* one waits for its number.
     """
     if repeat is not Repeat.SAFE:
         return Decision(at=None, reason=f"not repeated: {repeat.value}")

@@ -37,7 +37,7 @@ class Line:
 
     @property
     def proof(self) -> dict[str, str]:
-        """``appsecret_proof``: shows that whoever uses the token holds the app's secret (Meta: Secure Graph API calls)."""
+        """``appsecret_proof``: whoever uses the token holds the app's secret (Meta: Secure Graph API calls)."""
         if self.app_secret is None:
             return {}
         key, token = self.app_secret.reveal().encode(), self.access_token.reveal().encode()

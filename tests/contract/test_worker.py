@@ -20,12 +20,12 @@ from aerobot.engine import Engine, EngineError
 from aerobot.errors import StoreUnavailable
 from aerobot.secret import Secret
 from aerobot.sender import Sender
+from aerobot.speaker import PAUSE_MS, Dice
 from aerobot.store.base import LEASE_MS, UNKNOWN_WAIT_MS, Delivery, HostedBot, Outcome, Store, Verdict
 from aerobot.store.roster import Roster
 from aerobot.store.sqlite import SqliteStore
 from aerobot.whatsapp import webhook
 from aerobot.whatsapp.rules import GRACE_MS, WINDOW_MS
-from aerobot.speaker import PAUSE_MS, Dice
 from aerobot.worker import Worker
 
 NUMBER, TOKEN = "106540352242922", "EAAG-token"

@@ -125,8 +125,9 @@ async def _stay(
     if terminal.json:
         show(ready)
     else:
-        terminal.step("ok", "webhook", ready.webhook_url)
-        terminal.step("ok", "Graph", f"{ready.graph_url} (emulated)")
+        terminal.detail(f"  webhook   {ready.webhook_url}")
+        terminal.detail(f"  private   {ready.private_url}")
+        terminal.step("ok", "WhatsApp", f"emulated at {ready.graph_url}")
         terminal.step("ok", "phone", "in the browser:")
         terminal.value(ready.page_url or "")
         terminal.say("Ready. Write to the bot on that page.          Stop: Ctrl-C")

@@ -159,7 +159,7 @@ def number_works(number: Number) -> Finding:
     if number.registered is False:
         seen = f"{name}, NOT registered: it cannot send or receive"
         return finding(
-            "number_unregistered", "number", "failed", seen, "aerobot doctor --fix --pin PIN (six digits)", REGISTRATION
+            "number_unregistered", "number", "failed", seen, "aerobot doctor --fix --pin - (six digits)", REGISTRATION
         )
     if number.status in LIMITED:
         seen = f"{name}, {LIMITED[number.status]}"

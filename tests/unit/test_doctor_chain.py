@@ -28,8 +28,8 @@ OURS = "/api/bots/webhook/whatsapp/bt_ours"
 def test_whose_an_address_is(url: str, kind: str) -> None:
     """By origin and path: this laptop's, Aerostack's, serve.public_url's, or one that only names our bot."""
     owner = whose(
-        url, paths=(OURS,), aerostack=("https://api.aerostack.dev",), laptop=("https://acme.ngrok.app",),
-        public_url="https://bots.acme.example",
+        url, paths=(OURS,), aerostack=("https://api.aerostack.dev",), public_url="https://bots.acme.example",
+        laptop={"https://acme.ngrok.app": "through the tunnel"},
     )  # fmt: skip
     assert owner.kind == kind
     assert owner.ours is (kind in ("laptop", "aerostack", "public", "elsewhere"))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import io
 import mimetypes
 import time
 from collections.abc import Callable, Mapping
@@ -100,14 +101,19 @@ class Sender:
         """Show blue ticks, and typing for up to 25 s; what goes wrong here is nobody's trouble."""
         await self._post(line, f"{line.phone_number_id}/messages", graph.mark_read(wamid, typing=typing))
 
+    def prove(self, line: Line) -> None:
+        """From now on calls of this number carry the proof of its app's secret, which is known to fit."""
+        self._proving.add(line.phone_number_id)
+
     def _proof(self, line: Line) -> dict[str, str]:
         return line.proof if line.phone_number_id in self._proving else {}
 
     async def _post(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
         """One call; repeated once where the app turns out to require a proof of its secret."""
+        proven = bool(self._proof(line))
         answer = await self._call(line, path, document)
         wants_proof = isinstance(answer, Refused) and "appsecret_proof" in f"{answer.failure.title} {answer.message}"
-        if wants_proof and line.app_secret is not None and line.phone_number_id not in self._proving:
+        if wants_proof and not proven and line.app_secret is not None:
             self._proving.add(line.phone_number_id)
             return await self._call(line, path, document)
         return answer
@@ -134,9 +140,18 @@ class Sender:
 
     # -- media --------------------------------------------------------------------------------------------------
 
-    async def upload(self, line: Line, path: Path) -> str:
+    async def upload(
+        self,
+        line: Line,
+        path: Path,
+        *,
+        mime_type: str = "",
+        timeout: float | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> str:
         """Upload a local file and return its media id; the same file is uploaded once in 29 days.
 
+        ``progress`` is told (done, total) in bytes; ``timeout`` in seconds, that of any call where it is not given.
         Raises ``AerobotError`` where the file is not there, ``NetworkError`` and ``RemoteError`` as Graph says.
         """
         import aiohttp
@@ -152,10 +167,17 @@ class Sender:
         known = self._uploads.get(key)
         if known is not None and known[1] > self._now():
             return known[0]
-        mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        mime_type = mime_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
-        form.add_field("file", content, filename=path.name, content_type=mime_type)
-        document = await self._json("POST", f"{self.base}/{line.phone_number_id}/media", line, data=form)
+        form.add_field("file", _Watched(content, progress), filename=path.name, content_type=mime_type)
+        seconds = timeout or self._timeout
+        document = await self._json(
+            "POST",
+            f"{self.base}/{line.phone_number_id}/media",
+            line,
+            data=form,
+            timeout=aiohttp.ClientTimeout(total=seconds, connect=self._timeout / 2),
+        )
         media_id = str(document.get("id") or "")
         if not media_id:
             raise RemoteError("Graph took the file but gave no id", repeat=Repeat.AMBIGUOUS)
@@ -214,6 +236,20 @@ class Sender:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NetworkError(f"Graph cannot be reached: {error or type(error).__name__}") from None
         return document if isinstance(document, dict) else {}
+
+
+class _Watched(io.BytesIO):
+    """Bytes that tell how far they have been read."""
+
+    def __init__(self, content: bytes, progress: Callable[[int, int], None]) -> None:
+        super().__init__(content)
+        self._progress, self._total = progress, len(content)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, as they go out."""
+        found = super().read(size)
+        self._progress(self.tell(), self._total)
+        return found
 
 
 def _bearer(line: Line) -> dict[str, str]:

@@ -150,6 +150,8 @@ class AerostackApi:
         self.seen.append(
             Seen(method=request.method, path=request.path, headers=dict(request.headers), body=body)
         )
+        if match := re.fullmatch(r"/api/bots/webhook/whatsapp/([^/]+)", request.path):
+            return self._webhook(request, match[1])
         fault = next((one for one in self._faults if one.fits(request)), None)
         if fault is None:
             return self._answer(request, body)
@@ -305,6 +307,16 @@ class AerostackApi:
         answer = {"status": "active", "webhook_url": webhook, "manual_setup_required": manual, "warnings": []}
         answer |= self.activation
         return web.json_response({"data": answer} if self.wrapped else answer)
+
+    def _webhook(self, request: web.Request, bot_id: str) -> web.Response:
+        """What Meta calls: the challenge for who knows the bot's verify token; deliveries are taken."""
+        bot = self.bots.get(bot_id)
+        if bot is None:
+            return web.Response(status=404)
+        if request.method == "POST":
+            return web.Response()
+        known = request.query.get("hub.verify_token") == bot["platform_config"].get("verify_token")
+        return web.Response(text=request.query.get("hub.challenge", "")) if known else web.Response(status=403)
 
     def _deactivate(self, bot: dict[str, Any], body: Any) -> web.Response:
         bot["status"] = "inactive"

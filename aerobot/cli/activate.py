@@ -8,8 +8,9 @@ import typer
 
 from aerobot.cli.account import Bot, Local, called, connect, which_bot
 from aerobot.cli.command import BOTS, Run, command
+from aerobot.cli.webhook import Level, LiveNumber, TakeOver, point
 from aerobot.config import Settings
-from aerobot.errors import AerobotError, ConfigError, NoReplyError, RemoteError
+from aerobot.errors import AerobotError, ConfigError, NoReplyError, RemoteError, UsageError
 from aerobot.terminal import safe
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ Print = Annotated[Printed | None, typer.Option("--print", help="Print this one v
 ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Show the verify token, even off a terminal.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until somebody has written to the bot.")]
 Timeout = Annotated[int, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits.")]
+
+Register = Annotated[
+    Level | None,
+    typer.Option("--register", help="Point Meta at the bot at this level: no portal step is left."),
+]
 
 POLL = 3.0
 """Seconds between two looks at the bot."""
@@ -39,7 +45,7 @@ def register(app: typer.Typer) -> None:
         app,
         "activate",
         panel=BOTS,
-        examples=("aerobot activate --wait", "aerobot activate --print webhook-url"),
+        examples=("aerobot activate --register phone --wait", "aerobot activate --print webhook-url"),
     )
     def activate(
         run: Run,
@@ -50,15 +56,19 @@ def register(app: typer.Typer) -> None:
         wait: Wait = False,
         timeout: Timeout = 600,
         local: Local = False,
+        register: Register = None,
+        live_number: LiveNumber = False,
+        take_over: TakeOver = False,
     ) -> None:
-        """Activate the bot and say what Meta's portal needs to know.
+        """Activate the bot and point Meta at it, or say what Meta's portal needs to know.
 
         The webhook URL goes to stdout, alone on its line. The verify token is shown on a terminal, with
         --show-secrets, or by --print verify-token.
         """
         from aerobot.aerostack import warnings_of
 
-        settings = run.settings()
+        settings = run.settings(mends=register is not None)
+        _check_register(register, local=local, printed=print_)
         with connect(run, settings, local=local) as api:
             bot_id = which_bot(api, settings, bot)
             with run.terminal.busy("Activating"):
@@ -70,10 +80,11 @@ def register(app: typer.Typer) -> None:
                 run.terminal.warn(words)
             if print_:
                 _print(run, answer, token, print_)
-            else:
-                visible = token if show_secrets or run.terminal.interactive else None
-                _tell(run, settings, {**known, **answer}, visible)
             try:
+                done = _registered(run, settings, answer, register, live_number=live_number, take_over=take_over)
+                if not print_ and not done:
+                    visible = token if show_secrets or run.terminal.interactive else None
+                    _tell(run, settings, {**known, **answer}, visible)
                 if wait:
                     answer["conversation_count"] = _wait(run, api, bot_id, timeout)
             finally:
@@ -96,6 +107,32 @@ def register(app: typer.Typer) -> None:
             run.terminal.document(api.shown(answer))
             run.terminal.say(f"{str(answer.get('status') or 'inactive').capitalize()}: {called(answer, bot_id)}.")
             run.terminal.say(f"Next, when it shall answer again: aerobot activate{' --local' if local else ''}")
+
+
+def _check_register(level: Level | None, *, local: bool, printed: Printed | None) -> None:
+    if level is not None and local:
+        raise UsageError("--register points Meta at Aerostack.", "For a host here: aerobot serve --tunnel --register")
+    if level is not None and printed:
+        raise UsageError("--print prints one value and does nothing else.", "Leave out one of --print and --register.")
+
+
+def _registered(
+    run: Run, settings: Settings, bot: dict[str, Any], level: Level | None, *, live_number: bool, take_over: bool
+) -> bool:
+    """Point Meta at the bot's webhook, where that is wanted; whether nothing is left to do by hand."""
+    if level is None:
+        return False
+    url = str(bot["webhook_url"])
+    if "/webhook/whatsapp/" not in url:
+        raise UsageError("Only a WhatsApp bot has a webhook that Meta calls.", "Leave out --register.")
+    run.terminal.value(url)
+    run.terminal.say(safe(f"{str(bot.get('status') or 'active').capitalize()}: {called(bot, bot['id'])}."))
+    made = point(run, settings, url, level, live_number=live_number, take_over=take_over)
+    if made is None:
+        return False
+    bot["registered"] = made
+    run.terminal.say('Next: write to the number, or aerobot ask "Hi"')
+    return True
 
 
 def _look(api: "Aerostack", bot_id: str) -> dict[str, Any]:
@@ -162,7 +199,9 @@ def _tell_portal(run: Run, settings: Settings, url: str, token: str | None) -> N
     """Step 4 of docs.aerostack.dev/bots/platforms/whatsapp, with the user's own values."""
     app = settings.text("whatsapp.app_id")
     say = run.terminal.say
-    say("Meta has to be told once:")
+    say("Meta has to be told once.")
+    say("  By aerobot   aerobot activate --register phone   (undo: aerobot webhook clear)")
+    say("  By hand:")
     say(safe(f"  1  Your app: https://developers.facebook.com/apps{f'/{app}' if app else ''}"))
     say("     WhatsApp > Configuration > Webhook > Edit")
     say("  2  Callback URL")

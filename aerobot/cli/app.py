@@ -1,6 +1,7 @@
 """The command line as a whole: its panels, its first words, and the one error boundary."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from aerobot import __version__
 from aerobot.cli.command import CONTEXT, Config, Debug, Json, Profile, Quiet, Shared, Verbose, take_shared
 from aerobot.cli.help import Group
+from aerobot.cli.usage import in_our_words
 from aerobot.errors import INTERRUPTED, UNEXPECTED, AerobotError, UsageError
 from aerobot.terminal import Terminal
 
@@ -17,6 +19,7 @@ Three ways to start:
   aerobot init       your Meta and Aerostack credentials, asked for and kept
   aerobot login      your Aerostack account
 """
+
 
 def _root(
     context: typer.Context,
@@ -41,7 +44,22 @@ def _root(
 
 def assembled() -> typer.Typer:
     """All commands, each registered by its module, in the order of the help page."""
-    from aerobot.cli import activate, ask, bots, configure, create, login, run, sandbox, send_test
+    from aerobot.cli import (
+        activate,
+        ask,
+        bots,
+        configure,
+        create,
+        doctor,
+        login,
+        run,
+        sandbox,
+        send,
+        send_test,
+        status,
+        templates,
+        webhook,
+    )
 
     app = typer.Typer(
         name="aerobot",
@@ -52,7 +70,9 @@ def assembled() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_root)
-    for module in (sandbox, configure, login, create, activate, ask, bots, run, send_test):
+    for module in (
+        sandbox, configure, login, create, activate, ask, bots, run, send_test, send, webhook, templates, doctor, status
+    ):  # fmt: skip
         module.register(app)
     return app
 
@@ -60,6 +80,8 @@ def assembled() -> typer.Typer:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the only place where errors become words."""
     app = assembled()
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     flags = set(arguments)
     json_mode, debug = "--json" in flags, "--debug" in flags
     try:
@@ -67,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(code or 0)
     except AerobotError as error:
         if debug:
-            raise
+            traceback.print_exc()
         Terminal(json_mode=json_mode).error(error)
         return error.code
     except typer.TyperException as error:
@@ -80,10 +102,10 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         name = type(error).__name__
         Terminal(json_mode=json_mode).error(
-            AerobotError(f"Something unforeseen happened: {name}: {error}", "Again with --debug shows where; please report it.")
+            AerobotError(f"Something unforeseen happened: {name}: {error}", "--debug shows where; please report it.")
         )
         return UNEXPECTED
 
@@ -94,5 +116,5 @@ def _usage(error: typer.TyperException, json_mode: bool) -> int:
     path = context.command_path if context is not None else "aerobot"
     if not message:
         return 2
-    Terminal(json_mode=json_mode).error(UsageError(message, f"{path} --help shows how it is used."))
+    Terminal(json_mode=json_mode).error(UsageError(in_our_words(message), f"{path} --help shows how it is used."))
     return error.exit_code

@@ -1,6 +1,7 @@
 """What every command shares: its options, its settings, its terminal, and its help with examples."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from aerobot.cli.help import EVERYWHERE, Command, Group
-from aerobot.config import Settings, load
-from aerobot.errors import USAGE
+from aerobot.config import Settings, load, state_folder
+from aerobot.errors import USAGE, ConfigError
 from aerobot.terminal import Terminal
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=EVERYWHERE)]
@@ -36,7 +37,7 @@ SHARED: Mapping[str, tuple[Any, object]] = {
     "verbose": (Verbose, False),
     "debug": (Debug, False),
 }
-START, BOTS, RUN, TEST, OPERATE = "Start", "Bots", "Run", "Test", "Operate"
+START, BOTS, RUN, TEST, META, OPERATE = "Start", "Bots", "Run", "Test", "Meta", "Operate"
 """The panels of the help page."""
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -70,13 +71,17 @@ class Run:
     terminal: Terminal
     _settings: Settings | None = field(default=None)
 
-    def settings(self, flags: Mapping[str, object] | None = None) -> Settings:
-        """The settings with ``flags`` (by key) on top; warnings about them are printed once."""
+    def settings(self, flags: Mapping[str, object] | None = None, *, mends: bool = False) -> Settings:
+        """The settings with ``flags`` (by key) on top; warnings about them are printed once.
+
+        So is what a crashed run left at Meta, unless the command ``mends`` that of its own number.
+        """
         if self._settings is None or flags:
             fresh = load(config=self.shared.config, profile=self.shared.profile, flags=flags)
             if self._settings is None:
                 for warning in fresh.warnings:
                     self.terminal.warn(warning)
+                _tell_leftovers(self.terminal, fresh.text("whatsapp.phone_number_id") if mends else "")
             self._settings = fresh
         return self._settings
 
@@ -84,6 +89,25 @@ class Run:
         """The settings once more, after something was written."""
         self._settings = load(config=self.shared.config, profile=self.shared.profile)
         return self._settings
+
+
+def _tell_leftovers(terminal: Terminal, mended: str) -> None:
+    """One line for each registration of a run that crashed; where there is no record, one look and no more."""
+    from aerobot.registration import records
+
+    try:
+        folder = state_folder(os.environ) / "registrations"
+        if not records.there(folder):
+            return
+        for found in records.Records(folder).leftovers():
+            if isinstance(found, ConfigError):
+                terminal.warn(found.message, found.hint)
+            elif found.phone_number_id != mended:
+                what = f"{found.display} -> {records.host_of(found.url)} ({found.level}; {found.holder})"
+                words = f"A registration of a run that crashed is still in force: {what}; "
+                terminal.warn(words + "aerobot webhook clear, or start serve")
+    except ConfigError:
+        return  # no state folder can be used: whoever needs one says so
 
 
 def take_shared(context: typer.Context, given: Mapping[str, Any]) -> Shared:

@@ -1,23 +1,29 @@
 """`aerobot serve`: the local host."""
 
-import asyncio
-import contextlib
-import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from aerobot import __version__, events
+from aerobot.cli import running
 from aerobot.cli.command import RUN, Run, command
-from aerobot.cli.running import until_stopped
 from aerobot.cli.stream import Stream
-from aerobot.config import Settings, tracked_secrets
-from aerobot.errors import ConfigError
+from aerobot.cli.webhook import LiveNumber, TakeOver, agree, choose_level, registrar
+from aerobot.config import Settings, set_value, tracked_secrets
+from aerobot.errors import ConfigError, UsageError
 from aerobot.terminal import Terminal
+
+if TYPE_CHECKING:
+    from aerobot.registration.plan import Wish
+    from aerobot.runtime import Options
 
 Engine = Annotated[
     str | None,
     typer.Argument(metavar="[BOT_FILE]", help="bot.py, bot.py:name, module:name, echo or demo; else serve.engine."),
+]
+Register = Annotated[
+    Literal["phone", "waba", "app", "no"] | None,
+    typer.Option("--register", help="Point Meta here while it runs, at this level; put back on exit."),
 ]
 
 
@@ -28,16 +34,23 @@ def register(app: typer.Typer) -> None:
         app,
         "serve",
         panel=RUN,
-        examples=("aerobot serve bot.py", "aerobot serve bot.py --tunnel"),
+        examples=("aerobot serve bot.py", "aerobot serve bot.py --tunnel --register phone"),
     )
     def serve(
         run: Run,
         bot_file: Engine = None,
-        tunnel: Annotated[bool, typer.Option("--tunnel", help="Open an ngrok tunnel, and prove it.")] = False,
+        tunnel: Annotated[bool, typer.Option("--tunnel", help="Open a tunnel, prove it, and keep it open.")] = False,
+        tunnel_provider: Annotated[
+            Literal["auto", "ngrok", "cloudflared"] | None,
+            typer.Option("--tunnel-provider", help="Who makes the tunnel; auto: ngrok if it has a token."),
+        ] = None,
         domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your fixed ngrok domain.")] = None,
         public_url: Annotated[
             str | None, typer.Option(metavar="URL", help="The https address of a proxy of your own.")
         ] = None,
+        register: Register = None,
+        live_number: LiveNumber = False,
+        take_over: TakeOver = False,
         host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the public listener listens.")] = None,
         port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
         private_host: Annotated[
@@ -70,31 +83,62 @@ def register(app: typer.Typer) -> None:
                 "serve.allowed_hosts": allowed_hosts,
                 "serve.database": database,
                 "serve.public_url": public_url,
+                "serve.register": register,
                 "serve.debounce_ms": debounce_ms,
                 "serve.allow_unsigned": allow_unsigned or None,
+                "tunnel.provider": tunnel_provider,
                 "tunnel.domain": domain,
-            }
+            },
+            mends=True,
         )
         engine = bot_file or settings.text("serve.engine")
+        public = tunnel or bool(settings.text("serve.public_url"))
+        if register not in (None, "no") and not public:
+            raise UsageError("Meta can be pointed only at an address that it can reach.", "Add --tunnel.")
+        wish = _wish(run, settings, live_number=live_number, take_over=take_over, tunnel=tunnel) if public else None
         for warning in tracked_secrets(settings):
             run.terminal.warn(warning)
-        with contextlib.redirect_stdout(sys.stderr):  # what a bot prints is talk
-            code = asyncio.run(_serve(run.terminal, settings, engine, tunnel=tunnel, texts=texts))
-        raise typer.Exit(code)
+        from aerobot.runtime import Options
+
+        options = Options(engine=engine, tunnel=tunnel, register=wish)
+        raise typer.Exit(running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts)))
 
 
-async def _serve(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool, texts: bool) -> int:
-    from aerobot.runtime import Host, Options
+def _wish(run: Run, settings: Settings, *, live_number: bool, take_over: bool, tunnel: bool) -> "Wish | None":
+    """Whether and where Meta is to be pointed here; asked with a tunnel on a terminal, and remembered."""
+    from aerobot.runtime import settings_bot
+
+    level = settings.get("serve.register")
+    if level is None and tunnel and run.terminal.interactive and settings_bot(settings) is not None:
+        level = choose_level(run.terminal)
+        path = set_value(settings, "serve.register", level)
+        run.terminal.say(f"Kept as serve.register in {path.name}; --register says otherwise.")
+    if level in (None, "no"):
+        return None
+    made = registrar(run, settings)
+    wish = agree(run.terminal, made, level, live_number=live_number, take_over=take_over)
+    if wish is None:
+        run.terminal.say("Meta stays as it is.")
+    return wish
+
+
+async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, texts: bool) -> int:
+    from aerobot.runtime import Host
 
     show = Stream(terminal, texts=texts)
-    host = Host(settings, Options(engine=engine, tunnel=tunnel), show)
-    _head(terminal, settings, engine, tunnel=tunnel)
+    host = Host(settings, options, show)
+    _head(terminal, settings, options.engine, tunnel=options.tunnel)
     ready = await host.start()
-    if terminal.json:
-        show(ready)
-    else:
-        _ready(terminal, settings, ready)
-    return await until_stopped(host.stop, host.abandon)
+    try:
+        if terminal.json:
+            show(ready)
+        else:
+            number = host.registration.record.display if host.registration else ""
+            _ready(terminal, settings, ready, number="".join(c for c in number if c.isdigit()))
+    except BaseException:
+        await host.stop()
+        raise
+    return await running.until_stopped(host.stop, host.abandon)
 
 
 def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) -> None:
@@ -106,11 +150,15 @@ def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) 
     terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}")
 
 
-def _ready(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
+def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str) -> None:
+    """What listens where, and what to do next; ``number`` has digits where Meta was pointed here."""
     from aerobot.runtime import leaves_loopback
 
     if not ready.bots:
-        terminal.step("warning", "bot", "none yet: aerobot init, or aerobot create --local --name NAME")
+        terminal.step("ok", "private", ready.private_url)
+        terminal.say("Ready, but there is no bot yet: aerobot init asks for its number and tokens.")
+        terminal.say("To try your file alone: aerobot sandbox bot.py          Stop: Ctrl-C")
+        return
     terminal.step("ok", "webhook", "")
     terminal.value(ready.webhook_url)
     terminal.step("ok", "private", ready.private_url)
@@ -120,9 +168,11 @@ def _ready(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
         terminal.step(
             "ok", "Graph", f"{settings.text('whatsapp.graph_url')}, on this machine: replies reach nobody real"
         )
-    if ready.public_url:
+    if ready.public_url and not number and settings.secret("whatsapp.verify_token"):
         _portal(terminal, settings, ready)
-    terminal.say('Ready. Try: aerobot send-test "Hi"          Stop: Ctrl-C')
+    real = number and leaves_loopback(settings)
+    first = f"Write to https://wa.me/{number}" if real else 'Try: aerobot send-test "Hi"'
+    terminal.say(f"Ready. {first}          Stop: Ctrl-C")
 
 
 def _portal(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:

@@ -13,7 +13,7 @@ from aerobot.errors import ConfigError
 
 _TOML = """\
 # The settings of this bot. Commit this file; the secrets are in .env, which stays out of git.
-# Every setting with its default and its meaning: aerobot config show, config.example.toml
+# Every setting with its value and where that comes from: aerobot config show
 
 [bot]
 # name = "Acme Support"

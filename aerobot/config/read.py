@@ -88,7 +88,7 @@ class _Reading:
 
     folder: Path
     named: Path | None = None
-    problems: list[ConfigError] = field(default_factory=list)
+    problems: list[tuple[str, ConfigError]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     secret_files: list[Path] = field(default_factory=list)
 
@@ -98,9 +98,9 @@ class _Reading:
         for section, content in table.items():
             if section not in SECTIONS:
                 hint = nearest(section, (*SECTIONS, "profiles")) or "Sections: " + ", ".join(SECTIONS)
-                self.problems.append(ConfigError(f'{source}: there is no section or key "{section}".', hint))
+                self._wrong(section, f'{source}: there is no section or key "{section}".', hint)
             elif not isinstance(content, Mapping):
-                self.problems.append(ConfigError(f'{source}: "{section}" must be a section, like [{section}].'))
+                self._wrong(section, f'{source}: "{section}" must be a section, like [{section}].')
             else:
                 for name, raw in content.items():
                     self._take(found, f"{section}.{name}", raw, source)
@@ -115,15 +115,18 @@ class _Reading:
 
     def _take(self, found: dict[str, Value], key: str, raw: object, source: str) -> None:
         if key not in BY_KEY:
-            hint = nearest(key, BY_KEY) or "config.example.toml names them all."
-            self.problems.append(ConfigError(f'{source}: there is no setting "{key}".', hint))
+            hint = nearest(key, BY_KEY) or "Take it out; aerobot config show then lists them all."
+            self._wrong(key, f'{source}: there is no setting "{key}".', hint)
             return
         try:
             value = coerced(BY_KEY[key], raw, source, self.warnings)
         except ConfigError as error:
-            self.problems.append(error)
+            self._wrong(key, error.message, error.hint)
         else:
             found[key] = Value(value=value, source=source)
+
+    def _wrong(self, key: str, words: str, hint: str = "") -> None:
+        self.problems.append((key, ConfigError(words, hint, problems=[(key, words)])))
 
     def env_file(self, name: str) -> dict[str, Value]:
         """The settings of a ``.env`` file beside the configuration; somebody else's is left alone."""
@@ -167,10 +170,11 @@ class _Reading:
     def stop_at_problems(self) -> None:
         """Raise what was wrong: one thing as it is, several in one list."""
         if len(self.problems) == 1:
-            raise self.problems[0]
+            raise self.problems[0][1]
         if self.problems:
-            lines = [f"{p.message} {p.hint if 'Did you mean' in p.hint else ''}".rstrip() for p in self.problems]
-            raise ConfigError(f"{len(lines)} settings are wrong.", "\n".join(lines))
+            lines = [f"{p.message} {p.hint if 'Did you mean' in p.hint else ''}".rstrip() for _, p in self.problems]
+            each = [(key, problem.message) for key, problem in self.problems]
+            raise ConfigError(f"{len(lines)} settings are wrong.", "\n".join(lines), problems=each)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -179,7 +183,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(
-            f"{path} is not valid TOML: {reason}.", "Mend that line; config.example.toml shows the form."
+            f"{path} is not valid TOML: {reason}.", 'Mend that line: a section is [bot], a setting name = "Acme".'
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start + 1}).", "Save it as UTF-8.") from None

@@ -229,6 +229,12 @@ SETTINGS: tuple[Setting, ...] = (
         example='"https://bots.acme.example"',
     ),
     _s(
+        "serve.register",
+        "Point Meta here while it runs, at which level; unset: asked for with a tunnel on a terminal, else no.",
+        choices=("phone", "waba", "app", "no"),
+        example='"phone"',
+    ),
+    _s(
         "serve.allow_unsigned",
         "Accept unsigned messages although the listener is exposed.",
         "boolean",
@@ -242,7 +248,12 @@ SETTINGS: tuple[Setting, ...] = (
         least=0,
         most=60000,
     ),
-    _s("tunnel.provider", "The tunnel's maker.", default="ngrok", choices=("ngrok",)),
+    _s(
+        "tunnel.provider",
+        "The tunnel's maker; auto: ngrok where it has an authtoken, else cloudflared where it is installed.",
+        default="auto",
+        choices=("auto", "ngrok", "cloudflared"),
+    ),
     _s("tunnel.authtoken", "ngrok's authtoken; unset: the ngrok agent's own configuration.", secret=True),
     _s("tunnel.domain", "Your fixed ngrok domain.", form="word", example='"acme.ngrok.app"'),
     _s(

@@ -23,7 +23,7 @@ _BOOLEANS = {
 
 
 def coerced(setting: Setting, raw: object, source: str, warnings: list[str] | None = None) -> object:
-    """``raw`` as the setting's kind; a ``ConfigError`` says where it stands and what it must be.
+    """``raw`` as the setting's kind; a ``ConfigError`` says where it stands (``source``) and what it must be.
 
     White space around a secret or a word is taken away, and said in ``warnings``.
     """
@@ -32,13 +32,19 @@ def coerced(setting: Setting, raw: object, source: str, warnings: list[str] | No
     if value is None:
         shown = MASK if setting.secret else repr(masked(raw))
         shown = shown if len(shown) < 60 else shown[:56] + "…"
-        message = f"{setting.key} ({source}) must be {described(setting)}, not {shown}."
+        message = f"{_at(setting, source)} must be {described(setting)}, not {shown}."
         raise ConfigError(message, setting.meaning)
     if not setting.secret:
         return value
     if re.search(r"[\x00-\x1f\x7f]", str(value)):
-        raise ConfigError(f"{setting.key} ({source}) has a line break or control character inside.", setting.meaning)
+        words = f"{_at(setting, source)} has a line break or control character inside."
+        raise ConfigError(words, setting.meaning)
     return Secret(str(value))
+
+
+def _at(setting: Setting, source: str) -> str:
+    """The setting's name, and where its value stands, if that is somewhere."""
+    return f"{setting.key} ({source})" if source else setting.key
 
 
 def _without_slip(setting: Setting, raw: object, source: str, warnings: list[str] | None) -> object:
@@ -46,7 +52,7 @@ def _without_slip(setting: Setting, raw: object, source: str, warnings: list[str
         return raw
     if warnings is not None:
         ending = "a line break" if raw.rstrip(" \t") != raw.rstrip() else "white space"
-        warnings.append(f"{setting.key} ({source}) had {ending} around it, which is left out.")
+        warnings.append(f"{_at(setting, source)} had {ending} around it, which is left out.")
     return raw.strip()
 
 

@@ -28,7 +28,7 @@ def set_value(settings: Settings, key: str, raw: object | None) -> Path:
     secret that stood in ``aerobot.toml`` is taken out there.
     """
     setting = known(key)
-    value = None if raw is None else coerced(setting, raw, "given")
+    value = None if raw is None else coerced(setting, raw, "")
     toml = settings.path or settings.folder / FILE
     if not (setting.secret or holds_secret(setting, value)):
         change_toml(toml, settings.profile, {key: value})

@@ -1,5 +1,7 @@
 """What every maker of tunnels gives, and which addresses are fit to be one."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -7,9 +9,36 @@ from aerobot.errors import NetworkError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+Report = Callable[[str], None]
+"""Is told, in a sentence, what a person should know while a tunnel is opened or proven."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What its maker gives with a tunnel; ``limits`` says it to a person, empty where there is nothing to say.
+
+    ``head_start``: seconds before a new name is looked up first. ``probe_seconds``: how often a request of ours
+    may go through it without eating up what the plan allows.
+    """
+
+    provider: str
+    limits: str = ""
+    head_start: float = 0
+    probe_seconds: float = 60
+
 
 class Tunnel(Protocol):
     """An open tunnel."""
+
+    @property
+    def terms(self) -> Terms:
+        """What comes with it."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process that holds it open still runs."""
+        ...
 
     @property
     def url(self) -> str:

@@ -8,17 +8,19 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from aerobot.errors import ConfigError, NetworkError
 from aerobot.secret import Secret
-from aerobot.tunnel.base import Tunnel, local_address, public_origin
+from aerobot.tunnel.base import Report, Terms, local_address, public_origin
 from aerobot.tunnel.ngrok_errors import AUTHTOKEN_PAGE, explain
+from aerobot.tunnel.ngrok_setup import Progress, on_path, own_configuration, own_path, token_in
 
 if TYPE_CHECKING:
     from pyngrok.process import NgrokProcess
@@ -26,26 +28,42 @@ if TYPE_CHECKING:
 START_SECONDS = 20
 """How long the agent may take to come up and to open the address."""
 DOWNLOAD_SECONDS = 300
+PROBE_SECONDS = 300
+"""Every five minutes makes 8,640 requests in a month; the free plan has 20,000 for everything."""
+FREE = (
+    "ngrok's free plan: 20,000 requests and 1 GB a month, 4,000 requests a minute, three agents at once. A message "
+    "that you answer is about four requests: it and three receipts. One address is yours to keep: set tunnel.domain "
+    "to it (https://dashboard.ngrok.com/domains); any other may change at each start."
+)
+"""https://ngrok.com/docs/pricing-limits/free-plan-limits, as of 2026."""
 
 
-async def open_tunnel(
+def terms(url: str) -> Terms:
+    """What comes with an address of ngrok's: those of the free plan show it in their name."""
+    free = url.endswith((".ngrok-free.app", ".ngrok-free.dev"))
+    return Terms(provider="ngrok", limits=FREE if free else "", probe_seconds=PROBE_SECONDS)
+
+
+async def open_ngrok(
     *,
     port: int,
     host: str,
     authtoken: Secret | None,
     domain: str | None,
     agent_path: str | None = None,
-    report: Callable[[str], None],
+    report: Report,
+    started: Callable[[Callable[[], None]], None] = lambda kill: None,
     start_seconds: float = START_SECONDS,
-) -> Tunnel:
+) -> "NgrokTunnel":
     """Open an ngrok tunnel to ``host:port`` of this machine and return it.
 
     The agent is ``agent_path``, else ``PYNGROK_NGROK_PATH``, else an ``ngrok`` on PATH, else pyngrok's own,
-    which is downloaded once (``report`` is told so). Without an ``authtoken`` the agent's own configuration
-    or ``NGROK_AUTHTOKEN`` must have one. ``ConfigError`` for a token, a domain or a binary that does not do,
-    ``NetworkError`` for everything that another try may mend.
+    which is downloaded once (``report`` is told so). ``started`` is given what kills it at once. Without an
+    ``authtoken`` the agent's own configuration or ``NGROK_AUTHTOKEN`` must have one. ``ConfigError`` for a token,
+    a domain or a binary that does not do, ``NetworkError`` for everything that another try may mend.
     """
     agent = await asyncio.to_thread(_Agent, authtoken, agent_path, report)
+    started(agent.stop)
     try:
         if agent.missing:
             await _in_thread(agent.download, asyncio.get_running_loop(), limit=DOWNLOAD_SECONDS)
@@ -77,6 +95,16 @@ class NgrokTunnel:
         """The origin that Meta can call."""
         return self._url
 
+    @property
+    def terms(self) -> Terms:
+        """The plan's limits, where the address shows the plan."""
+        return terms(self._url)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the agent still runs."""
+        return self._agent.running
+
     async def close(self) -> None:
         """Kill the agent: the address is gone with it."""
         await asyncio.to_thread(self._agent.stop)
@@ -89,32 +117,30 @@ class NgrokTunnel:
 class _Agent:
     """One agent process; every method blocks and is called in a thread."""
 
-    def __init__(self, authtoken: Secret | None, agent_path: str | None, report: Callable[[str], None]) -> None:
+    def __init__(self, authtoken: Secret | None, agent_path: str | None, report: Report) -> None:
         from pyngrok.conf import PyngrokConfig
 
         logging.getLogger("pyngrok").addHandler(logging.NullHandler())  # else its errors go to stderr raw
         self._authtoken = authtoken
         self._report = report
         self._folder: str | None = None
-        self._stopped = False
+        self._stopped = self._killed = False
         self._process: NgrokProcess | None = None
-        own = _own_path()
+        own = own_path()
         self.config: PyngrokConfig = PyngrokConfig(
             config_path=str(own),
-            ngrok_path=agent_path or os.environ.get("PYNGROK_NGROK_PATH") or _on_path(),
+            ngrok_path=agent_path or os.environ.get("PYNGROK_NGROK_PATH") or on_path(),
             request_timeout=15,
             config_version="2",  # the API that every agent of version 3 has
             log_event_callback=self._remember,
         )
         self.config.auth_token = None  # or pyngrok would put it on the command line
         self.missing = not Path(self.config.ngrok_path).exists()
-        self._give_token(_own_configuration(own))
+        self._give_token(own_configuration(own))
 
     def _give_token(self, own: dict[str, Any]) -> None:
-        inner = own.get("agent")
-        there = own.get("authtoken") or (inner.get("authtoken") if isinstance(inner, dict) else None)
         if self._authtoken is None:
-            if not there and not os.environ.get("NGROK_AUTHTOKEN"):
+            if not token_in(own) and not os.environ.get("NGROK_AUTHTOKEN"):
                 raise ConfigError(
                     "ngrok wants an authtoken, and there is none.",
                     f"A free one: {AUTHTOKEN_PAGE}\nthen: aerobot config set tunnel.authtoken",
@@ -122,6 +148,7 @@ class _Agent:
             return
         token = self._authtoken.reveal()
         if str(own.get("version")) == "3":
+            inner = own.get("agent")
             own["agent"] = {**(inner if isinstance(inner, dict) else {}), "authtoken": token}
         else:
             own = {"version": "2", **own, "authtoken": token}
@@ -143,7 +170,7 @@ class _Agent:
 
         tell("ngrok's agent is not on this machine yet: downloading it, about 10 MB, once")
         try:
-            with contextlib.redirect_stdout(_Progress(sys.stdout, tell, lambda: self._stopped)):
+            with contextlib.redirect_stdout(Progress(sys.stdout, tell, lambda: self._stopped)):
                 installer.install_ngrok(self.config.ngrok_path, self.config.ngrok_version, timeout=30)
         except (PyngrokError, OSError) as error:
             raise NetworkError(
@@ -160,11 +187,12 @@ class _Agent:
         name = f"aerobot-{address.rpartition(':')[2]}"
         try:
             opened = ngrok.connect(address, "http", name, self.config, **options)
+            self._remember(None)
             return str(opened.public_url)
         except PyngrokNgrokHTTPError as error:
             raise explain(error.body, self._authtoken) from None
         except PyngrokNgrokError as error:
-            raise explain(_last_words(error), self._authtoken) from None
+            raise explain(f"{_last_words(error)} {self._unread()}", self._authtoken) from None
         except (PyngrokError, ValueError) as error:
             raise ConfigError(f"pyngrok cannot use ngrok as it is set up here: {error}.") from None
         except OSError as error:
@@ -176,6 +204,11 @@ class _Agent:
             if self._stopped:
                 self._kill()
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.proc.poll() is None
+
     def stop(self) -> None:
         """Kill the agent, also one that is still starting, and take its files away."""
         self._stopped = True
@@ -186,14 +219,27 @@ class _Agent:
     def _kill(self) -> None:
         from pyngrok import ngrok, process
 
+        if self._killed:
+            return  # what pyngrok runs by now is another tunnel's
         # Looked up past pyngrok's lock, which is held for as long as an agent that starts says nothing.
         held = process._current_processes.get(self.config.ngrok_path) or self._process  # noqa: SLF001
         if held is not None:
+            self._killed = True
             with contextlib.suppress(OSError):
                 held.proc.kill()
             held.proc.wait()
             ngrok.kill(self.config)
             _close_log(held)
+
+    def _unread(self) -> str:
+        """The errors in what an agent that ended at once has said, which pyngrok then reads no further."""
+        process = self._process.proc if self._process else None
+        if process is None or process.stdout is None or process.poll() is None:
+            return ""
+        with contextlib.suppress(OSError, ValueError):
+            found = re.findall(r'\berr="((?:[^"\\]|\\.)*)"', process.stdout.read())
+            return " ".join(dict.fromkeys(found[-2:]))
+        return ""
 
     def _remember(self, _: object) -> None:
         from pyngrok import process
@@ -213,60 +259,3 @@ def _close_log(held: "NgrokProcess") -> None:
 def _last_words(error: Any) -> str:
     told = [log.err for log in error.ngrok_logs if log.err and log.err != "<nil>"]
     return " ".join(dict.fromkeys([error.ngrok_error or "", *told[-2:], *([] if told else [str(error)])]))
-
-
-def _on_path() -> str | None:
-    """An agent that is installed already; pyngrok's command of the same name is not one."""
-    found = shutil.which("ngrok")
-    if found is None or Path(found).resolve().parent == Path(sys.executable).parent:
-        return None
-    with contextlib.suppress(OSError), Path(found).open("rb") as stream:
-        head = stream.read(400)
-        if head.startswith(b"#!") and b"from pyngrok" in head:
-            return None
-    return found
-
-
-def _own_path() -> Path:
-    from pyngrok.installer import get_default_ngrok_dir
-
-    return Path(get_default_ngrok_dir()) / "ngrok.yml"
-
-
-def _own_configuration(path: Path) -> dict[str, Any]:
-    """What ngrok's own configuration file says; empty where there is none."""
-    from pyngrok import installer
-
-    if not path.is_file():
-        return {}
-    try:
-        return dict(installer.get_ngrok_config(str(path), use_cache=False))
-    except Exception as error:  # the YAML parser's own kinds, and what is no mapping
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"ngrok's configuration cannot be read: {reason}", "ngrok config check tells more.") from None
-
-
-class _Progress:
-    """Stands in for stdout while pyngrok downloads: percentages become reports, all else passes."""
-
-    def __init__(self, out: TextIO, tell: Callable[[str], None], stopped: Callable[[], bool]) -> None:
-        self._out = out
-        self._tell = tell
-        self._stopped = stopped
-        self._told = 0
-
-    def write(self, text: str) -> int:
-        """Take one write."""
-        if self._stopped():
-            raise InterruptedError("stopped")
-        if not text.endswith("\r"):
-            return self._out.write(text)
-        percent = text.strip().rstrip("%").rpartition(" ")[2]
-        if percent.isdigit() and int(percent) >= self._told + 25:
-            self._told = int(percent)
-            self._tell(f"downloaded {percent} %")
-        return len(text)
-
-    def flush(self) -> None:
-        """Pass it on."""
-        self._out.flush()

@@ -39,7 +39,7 @@ MEANINGS: Mapping[int, Meaning] = {
     105: _ours("The ngrok authtoken does not look like one.", _TOKEN),
     106: _ours("ngrok does not accept the authtoken, or its configuration file.", _TOKEN),
     107: _ours("ngrok does not accept the authtoken: it was reset, revoked or mistyped.", _TOKEN),
-    108: _theirs("Your ngrok account runs as many agents as its plan allows (the free one: one).", _OTHER),
+    108: _theirs("Your ngrok account runs as many agents as its plan allows (the free one: three).", _OTHER),
     120: _ours("The ngrok agent on this machine is too old.", _UPDATE),
     121: _ours("The ngrok agent on this machine is too old for your account.", _UPDATE),
     300: _ours("The ngrok authtoken was revoked.", _TOKEN),

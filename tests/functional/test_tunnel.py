@@ -106,6 +106,7 @@ async def opened(port: int, **more: object) -> Tunnel:
         "host": "127.0.0.1",
         "authtoken": TOKEN,
         "domain": None,
+        "provider": "ngrok",
         "report": lambda text: None,
         **more,
     }
@@ -285,7 +286,9 @@ import asyncio, sys
 from aerobot.secret import Secret
 from aerobot.tunnel import open_tunnel
 async def main():
-    tunnel = await open_tunnel(port=9, host="127.0.0.1", authtoken=Secret("t"), domain=None, report=print)
+    tunnel = await open_tunnel(
+        port=9, host="127.0.0.1", provider="ngrok", authtoken=Secret("t"), domain=None, report=print
+    )
     await tunnel.close()
 try:
     asyncio.run(main())

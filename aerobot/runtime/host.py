@@ -1,0 +1,293 @@
+"""Listeners, worker and store of one process: started in order, stopped in the reverse."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import uuid
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aerobot import events
+from aerobot.config import Settings, state_folder
+from aerobot.engine import Engine, choose
+from aerobot.host import record
+from aerobot.host.paths import path_of
+from aerobot.runtime.listening import listen
+from aerobot.runtime.meta import MetaSide
+from aerobot.runtime.values import LOOPBACK, Counts, Options, check_exposure, database_path, settings_bot
+from aerobot.secret import Secret
+from aerobot.store.base import HostedBot
+from aerobot.store.roster import Roster, derived_id
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from aerobot.registration.registrar import Registration
+    from aerobot.tunnel import Watch
+
+GRACE = 8.0
+"""Seconds that what was begun has to end when the host stops."""
+
+
+class Host:
+    """Listeners, worker and store of one process. ``emit`` is told of everything that happens."""
+
+    def __init__(self, settings: Settings, options: Options, emit: Callable[[events.Event], None]) -> None:
+        self.settings = settings
+        self.options = options
+        self.counts = Counts()
+        self._tell = emit
+        self._runners: list[web.AppRunner] = []
+        self._followers: list[Callable[[events.Event], None]] = []
+        self._record: Path | None = None
+        self._watch: Watch | None = None
+        self._meta = MetaSide(settings, options, lambda level, words: self._notice(level, "Meta", words))
+        self._working: asyncio.Task[None] | None = None
+        self._started = False
+        self.public_url: str | None = settings.text("serve.public_url").rstrip("/") or None
+        self.local_url = self.private_url = ""
+
+    def emit(self, event: events.Event) -> None:
+        """Pass an event on: to the counts, to whoever follows, to the terminal."""
+        self.counts.take(event)
+        for follower in self._followers:
+            follower(event)
+        self._tell(event)
+
+    @property
+    def origin(self) -> str:
+        """The address under which Meta reaches the public listener, or the local one."""
+        return self.public_url or self.local_url
+
+    async def start(self) -> events.Ready:
+        """Start everything in order; on failure what was started is stopped again and the error raised."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> events.Ready:
+        from aerobot.sender import Sender
+        from aerobot.store.sqlite import SqliteStore
+
+        settings = self.settings
+        bot = settings_bot(settings)
+        check_exposure(settings, self.options, bot)
+        self.engine: Engine = choose(self.options.engine, folder=Path.cwd(), reload=settings.get("engine.reload"))
+        if hasattr(self.engine, "on_reload"):
+            self.engine.on_reload = self._reloaded
+        await self.engine.start()
+        self.store = SqliteStore(database_path(settings))
+        await self.store.open()
+        if bot is not None and bot.id != derived_id(bot.phone_number_id):
+            await self.store.adopt(derived_id(bot.phone_number_id), bot.id)
+        self.roster = Roster(self.store, bot)
+        await self.roster.load()
+        self.sender = Sender(
+            graph_url=settings.text("whatsapp.graph_url"), version=settings.text("whatsapp.graph_version")
+        )
+        await self.sender.start()
+        self._make_worker()
+        await self._listen()
+        await self._report_backlog()
+        self._working = asyncio.create_task(self.worker.run())
+        self._leave_record()
+        if self.options.tunnel:
+            await self._open_tunnel(bot)
+        await self._meta.register(bot, self.public_url, proven=self._watch is not None)
+        self.public.ready = self._started = True
+        bots = tuple(b.id for b in self.roster.all())
+        return events.Ready(
+            at=self.store.now(),
+            engine=self.engine.name,
+            profile=settings.profile,
+            webhook_url=self.origin + (path_of(bots[0]) if bots else ""),
+            public_url=self.public_url,
+            private_url=self.private_url,
+            bots=bots,
+            number=bot.phone_number_id if bot else None,
+        )
+
+    def _make_worker(self) -> None:
+        from aerobot.speaker import Dice
+        from aerobot.worker import Worker
+
+        self.worker = Worker(
+            store=self.store,
+            roster=self.roster,
+            sender=self.sender,
+            engine=self.engine,
+            emit=self.emit,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            dice=Dice(random=random.random, new_id=lambda: f"aerobot.{uuid.uuid4().hex}"),
+            join=self.settings.get("serve.debounce_ms") > 0,
+        )
+
+    async def _listen(self) -> None:
+        from aerobot.host.bots_api import BotsApi
+        from aerobot.host.control import PrivateListener
+        from aerobot.host.webhook import Exposure, PublicListener
+
+        settings = self.settings
+        exposed = bool(self.options.tunnel or self.public_url or settings.text("serve.host") not in LOOPBACK)
+        self.public = PublicListener(
+            store=self.store,
+            roster=self.roster,
+            emit=self.emit,
+            wake=self.worker.wake,
+            exposure=Exposure(exposed=exposed, allow_unsigned=settings.get("serve.allow_unsigned")),
+            debounce_ms=settings.get("serve.debounce_ms"),
+        )
+        self.token = settings.secret("serve.private_token") or Secret(secrets.token_urlsafe(24))
+        api = BotsApi(
+            store=self.store, roster=self.roster, origin=lambda: self.origin, emit=self.emit, wake=self.worker.wake
+        )
+        private = PrivateListener(
+            store=self.store,
+            roster=self.roster,
+            api=api,
+            token=self.token,
+            allowed_hosts=settings.get("serve.allowed_hosts"),
+            doing=self.engine.doing,
+            emulated=self.sender.to_emulator,
+            about=self._about,
+        )
+        self._followers.append(private.told)
+        self.local_url = await self._open(self.public.app(), "serve.host", "serve.port")
+        self.private_url = await self._open(private.app(), "serve.private_host", "serve.private_port")
+
+    async def _open(self, app: "web.Application", host_key: str, port_key: str) -> str:
+        host, port = self.settings.text(host_key), self.settings.get(port_key)
+        runner, url = await listen(app, host, port, key=port_key, free=self.options.free_ports)
+        self._runners.append(runner)
+        return url
+
+    async def _report_backlog(self) -> None:
+        messages, parts = await self.store.backlog()
+        if messages or parts:
+            detail = f"{messages} unanswered messages and {parts} unsent parts of the last run are taken up"
+            self._notice("ok", "resumed", detail)
+
+    async def _open_tunnel(self, bot: HostedBot | None) -> None:
+        from aerobot.tunnel import Watch, open_tunnel
+
+        assert bot is not None
+        assert bot.verify_token is not None
+        self._watch = Watch(
+            open=partial(
+                open_tunnel,
+                port=int(self.local_url.rpartition(":")[2]),
+                host=self.settings.text("serve.host"),
+                authtoken=self.settings.secret("tunnel.authtoken"),
+                domain=self.settings.text("tunnel.domain") or None,
+            ),
+            provider=self.settings.text("tunnel.provider"),
+            path=path_of(bot.id),
+            verify_token=bot.verify_token,
+            changed=self._moved,
+            report=lambda level, text: self._notice(level, "tunnel", text),
+        )
+        await self._watch.start()
+        self.public_url = self._watch.url.rstrip("/")
+        self._notice("ok", "tunnel", f"{self.public_url} ({self._watch.provider}), challenge answered through it")
+        self._leave_record()
+
+    async def _moved(self, url: str) -> None:
+        """The tunnel came back under another address: whoever was told the old one is told the new one."""
+        self.public_url = url.rstrip("/")
+        self._leave_record()
+        await self._meta.register_again(self.public_url)
+        if self._meta.registration is None:
+            self._notice("warning", "Meta", "still calls the old address: type the new one into the portal")
+
+    @property
+    def registration(self) -> "Registration | None":
+        """What pointed Meta at this host, where something did."""
+        return self._meta.registration
+
+    def _notice(self, level: str, topic: str, detail: str) -> None:
+        self.emit(events.Notice(at=self.store.now(), level=level, topic=topic, detail=detail))
+
+    def _reloaded(self, error: str | None) -> None:
+        self.emit(events.EngineReloaded(at=self.store.now(), name=self.engine.name, error=error))
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "engine": self.engine.name,
+            "webhook_origin": self.origin,
+            "public_url": self.public_url,
+            "bots": [bot.id for bot in self.roster.all()],
+            "received": self.counts.received,
+            "answered": self.counts.answered,
+            "failed": self.counts.failed,
+        }
+
+    def _leave_record(self) -> None:
+        config = self.settings.path
+        self._record = record.write(
+            state_folder(self.options.environ) / "hosts",
+            record.HostRecord(
+                pid=os.getpid(),
+                private_url=self.private_url,
+                private_token=self.token,
+                public_url=self.public_url,
+                local_url=self.local_url,
+                config=str(config) if config else None,
+                profile=self.settings.profile,
+                phone_number_ids=tuple(bot.phone_number_id for bot in self.roster.all()),
+                engine=self.engine.name,
+                database=str(self.store.path),
+                started_at=self.store.now(),
+                sandbox_secret=self.settings.secret("whatsapp.app_secret") if self.options.sandbox else None,
+            ),
+        )
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Put the registration back, stop accepting, let go of everything; tells the counts.
+
+        What was begun has ``grace`` seconds to end.
+        """
+        if self._record is not None:
+            self._record.unlink(missing_ok=True)
+        if self._watch is not None:
+            self._watch.rest()
+        await self._meta.put_back()
+        if self._watch is not None:
+            await self._watch.close()
+        for runner in self._runners[:1]:
+            await runner.cleanup()
+        if self._working is not None:
+            await self.worker.stop(grace)
+            await asyncio.gather(self._working, return_exceptions=True)
+        for runner in self._runners[1:]:
+            await runner.cleanup()
+        for name in ("engine", "sender", "store"):
+            part = getattr(self, name, None)
+            if part is not None:
+                await part.close()
+        self._end()
+
+    def abandon(self) -> None:
+        """Leave at once, with nothing of ours left running: for a second signal.
+
+        A registration stays, and so does its record: the next start puts it back.
+        """
+        if self._record is not None:
+            self._record.unlink(missing_ok=True)
+        if self._watch is not None:
+            self._watch.kill()
+
+    def _end(self) -> None:
+        if self._started:
+            self._started = False
+            counts = self.counts
+            self.emit(
+                events.Stopped(
+                    at=self.store.now(), received=counts.received, answered=counts.answered, failed=counts.failed
+                )
+            )

@@ -1,5 +1,6 @@
 """What can go wrong, said for a person: one sentence, one remedy, one exit code."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 UNEXPECTED, USAGE, CONFIG, REFUSED, NETWORK, NO_REPLY, CHECK = 1, 2, 3, 4, 5, 6, 7
@@ -23,16 +24,18 @@ class AerobotError(Exception):
     """An error whose cause is known.
 
     ``message`` is one sentence without a final full stop's worth of doubt, ``hint`` the remedy,
-    ``code`` the exit code of a command that ends with it, ``kind`` a stable word for programs.
+    ``code`` the exit code of a command that ends with it, ``kind`` a stable word for programs. ``problems`` are
+    the settings in the way, each with what is wrong with it, where the hint lists several.
     """
 
     kind = "unexpected"
     code = UNEXPECTED
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, problems: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.problems = tuple(problems)
 
 
 class UsageError(AerobotError):

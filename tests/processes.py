@@ -35,6 +35,10 @@ class Ended:
         return json.loads(self.out)
 
 
+OFFLINE = {"AEROBOT_WHATSAPP_GRAPH_URL": "http://127.0.0.1:9"}
+"""Nobody listens there: for commands that ask Graph by themselves, where Graph is not what is tested."""
+
+
 class Cli:
     """``aerobot`` in a project folder, with a home, a configuration and a state folder under ``folder``."""
 

@@ -80,7 +80,7 @@ class Channel:
 
     def _ask(self, call: Call) -> Any:
         """The answer's JSON, ``None`` where it is empty, after as many attempts as are safe and in time."""
-        started, attempt = self._clock(), 1
+        started, attempt, told = self._clock(), 1, ""
         while True:
             result = self._attempt(call)
             if not isinstance(result, Failure):
@@ -98,7 +98,9 @@ class Channel:
             if again.at is None or again.at - started > self._patience:
                 raise error
             wait = max(0.0, again.at - self._clock())
-            self._tell(f"{error.message} Again in {wait:.0f} s.")
+            cause = "" if error.message == told else f"{error.message} "
+            self._tell(f"{cause}Again in {wait:.0f} s.")
+            told = error.message
             self._sleep(wait)
             attempt += 1
 

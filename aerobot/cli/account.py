@@ -81,11 +81,11 @@ def about_login(run: Run, settings: Settings) -> None:
 
     token = settings.secret("aerostack.token")
     if token is None:
-        run.terminal.step("ok", "Aerostack", "by account key; bots may want a login: aerobot login")
+        run.terminal.step("skipped", "Aerostack", "an account key, not tried yet; bots may want a login: aerobot login")
         return
     expiry = jwt_expiry(token)
     if expiry is None:
-        run.terminal.step("ok", "Aerostack", "logged in; the token does not tell until when")
+        run.terminal.step("skipped", "Aerostack", "a token is set, not tried yet")
         return
     left = expiry - time.time()
     run.terminal.step("ok" if left > SOON else "warning", "Aerostack", f"login good for {span(left)}")

@@ -74,7 +74,7 @@ def _row(bot: dict[str, Any]) -> list[str]:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    return "-" if value is None or value == "" else str(value)
 
 
 def _cell(value: object) -> str:

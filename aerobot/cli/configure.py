@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from aerobot.cli import init
 from aerobot.cli.command import Run, command, group
+from aerobot.cli.help import NARROW
 from aerobot.config import (
     FILE,
     SECTIONS,
@@ -88,9 +90,15 @@ def _list(run: Run, settings: Settings) -> None:
 
 def _list_one(run: Run, settings: Settings, setting: Setting) -> None:
     value = safe(_text(settings.get(setting.key), show_secrets=False)) or "-"
-    value = value if len(value) <= 29 else value[:28] + "…"
-    line = f"  {setting.name:<25}  {value:<29}  {_place(settings, setting.key)}".rstrip()
-    run.terminal.result(line, style="" if settings.is_set(setting.key) else "bright_black")
+    place = _place(settings, setting.key)
+    if shutil.get_terminal_size().columns < NARROW:
+        lines = [f"  {setting.name}", f"    {value}", f"    {place}" if place else ""]
+    else:
+        value = value if len(value) <= 29 else value[:28] + "…"
+        lines = [f"  {setting.name:<25}  {value:<29}  {place}".rstrip()]
+    for line in lines:
+        if line:
+            run.terminal.result(line, style="" if settings.is_set(setting.key) else "bright_black")
 
 
 def _place(settings: Settings, key: str) -> str:

@@ -11,6 +11,7 @@ import typer
 from aerobot.cli.account import Local, Yes, about_login, connect
 from aerobot.cli.command import BOTS, Run, command
 from aerobot.cli.fields import Flags, Problem, new_bot, refusal, with_fields
+from aerobot.cli.validate import NoValidate, check
 from aerobot.config import FILE, Settings, set_value
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
 from aerobot.secret import masked
@@ -49,13 +50,15 @@ def register(app: typer.Typer) -> None:
         *,
         new: New = False,
         dry_run: DryRun = False,
+        no_validate: NoValidate = False,
         yes: Yes = False,
         local: Local = False,
     ) -> None:
         """Create a bot from the settings and these flags.
 
         WhatsApp's credentials are read from the settings (whatsapp.*), never from flags. Only what you set is
-        sent. The new bot's id is kept in aerobot.toml, so that the other commands know it.
+        sent. The new bot's id is kept in aerobot.toml, so that the other commands know it. Meta is asked first
+        whether the number is there and the access token alive.
         """
         settings = run.settings(flags)
         if not (new or dry_run or local):
@@ -65,7 +68,7 @@ def register(app: typer.Typer) -> None:
             _show(run, settings, body, problems, local=local)
             return
         with connect(run, settings, local=local) as api:
-            _create(run, api, settings, body, problems, yes=yes)
+            _create(run, api, settings, body, problems, yes=yes, validate=not (no_validate or local))
 
 
 def _only_one(settings: Settings) -> None:
@@ -99,6 +102,7 @@ def _create(
     problems: list[Problem],
     *,
     yes: bool,
+    validate: bool,
 ) -> None:
     local = api.remote.local
     if not local:
@@ -115,10 +119,10 @@ def _create(
         raise refusal(problems)
     if not local:
         about_login(run, settings)
-    if body["platform"] == "whatsapp":
-        _about_whatsapp(run, body["platform_config"])
     if not local and "workspace_id" not in body:
         body["workspace_id"] = _workspace(run, api)
+    if body["platform"] == "whatsapp":
+        _about_whatsapp(run, settings, body["platform_config"], validate=validate)
     began = time.monotonic()
     bot = _made(run, api, body, yes=yes)
     kept = "" if local else _keep(run, settings, bot)
@@ -132,8 +136,11 @@ def _unwritable(settings: Settings) -> list[Problem]:
     return [("bot.id", f"could not be kept: {path} is read-only")]
 
 
-def _about_whatsapp(run: Run, config: dict[str, str]) -> None:
-    run.terminal.step("ok", "WhatsApp", f"phone number id {config['phone_number_id']}")
+def _about_whatsapp(run: Run, settings: Settings, config: dict[str, str], *, validate: bool) -> None:
+    if validate:
+        check(run.terminal, settings)
+    else:
+        run.terminal.step("skipped", "WhatsApp", f"phone number id {config['phone_number_id']}, not checked at Meta")
     if "app_secret" not in config:
         run.terminal.warn(
             "Without whatsapp.app_secret nobody checks that messages come from Meta:",

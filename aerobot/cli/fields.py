@@ -160,7 +160,8 @@ def new_bot(settings: Settings, *, local: bool) -> tuple[dict[str, Any], list[Pr
     try:
         body["system_prompt"] = system_prompt(settings)
     except ConfigError as error:
-        problems.append(("bot.system_prompt_file", error.message))
+        words = error.message.removeprefix("bot.system_prompt_file: ").rstrip(".")
+        problems.append(("bot.system_prompt_file", words))
     for name in REQUIRED[:1] if local else REQUIRED:
         if not body.get(name) and not any(key.startswith(f"bot.{name}") for key, _ in problems):
             problems.append((f"bot.{name}", "is missing"))
@@ -235,4 +236,4 @@ def refusal(problems: list[Problem]) -> ConfigError:
     count = "1 setting stands" if len(problems) == 1 else f"{len(problems)} settings stand"
     lines = [f"{key} {words}\n    {BY_KEY[key].meaning}" for key, words in problems]
     remedy = "Set them with aerobot config set KEY VALUE, by flags, or in the environment."
-    return ConfigError(f"{count} in the way.", "\n".join([*lines, remedy]))
+    return ConfigError(f"{count} in the way.", "\n".join([*lines, remedy]), problems=problems)

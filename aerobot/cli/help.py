@@ -1,8 +1,11 @@
-"""Help pages: plain text of at most 80 columns, examples first, commands before options."""
+"""Help pages: plain text of at most 80 columns, examples first, commands before options; words stay whole."""
 
 import inspect
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,10 +13,14 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 EVERYWHERE = "Everywhere"
 """The panel of the options that every command has; it comes last."""
+NARROW, NARROWEST = 60, 24
+"""Columns: below the first what a name means stands under it; no line is made for less than the second."""
+LONGEST_NAME = 28
 
 
 def _write_page(command: Any, context: Any, formatter: Any) -> None:
     """Usage, words, examples, then one section for each panel."""
+    formatter.width = max(NARROWEST, min(formatter.width, shutil.get_terminal_size().columns))
     command.format_usage(context, formatter)
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         _write_paragraph(formatter, paragraph)
@@ -28,8 +35,7 @@ def _write_paragraph(formatter: Any, paragraph: str) -> None:
     elif paragraph.startswith("  $ "):
         formatter.write(paragraph + "\n")
     elif paragraph:
-        formatter.write("\n")
-        formatter.write_text(paragraph.replace("\n", " "))
+        formatter.write("\n" + _filled(paragraph, formatter.width) + "\n")
 
 
 def _commands(group: TyperGroup, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:
@@ -59,8 +65,47 @@ def _write_panels(formatter: Any, records: Iterable[tuple[str, tuple[str, str]]]
         panels.setdefault(panel, []).append(record)
     for panel, rows in panels.items():
         _write_heading(formatter, panel)
-        with formatter.indentation():
-            formatter.write_dl(rows, col_max=28)
+        _write_rows(formatter, rows)
+
+
+def _write_rows(formatter: Any, rows: list[tuple[str, str]]) -> None:
+    """Names and meanings in two columns; on a narrow terminal each meaning below its name."""
+    narrow = formatter.width < NARROW
+    longest = max(len(name) for name, _ in rows)
+    column = 6 if narrow else min(longest, LONGEST_NAME) + 4
+    for name, meaning in rows:
+        if narrow or len(name) + 4 > column:
+            formatter.write(_broken(name.rstrip(), formatter.width) + "\n")
+            head = " " * column
+        else:
+            head = f"  {name}".ljust(column)
+        if meaning:
+            formatter.write(_filled(meaning, formatter.width, head, " " * column) + "\n")
+        elif head.strip():
+            formatter.write(head.rstrip() + "\n")
+
+
+def _broken(name: str, width: int) -> str:
+    """A name two columns in; choices that do not fit go on below, after a bar."""
+    rows = ["  "]
+    for piece in re.findall(r"[^|]*\|?", name):
+        if len(rows[-1]) + len(piece) > width and rows[-1].strip() and "|" in name:
+            rows.append("      ")
+        rows[-1] += piece
+    return "\n".join(rows)
+
+
+def _filled(text: str, width: int, first: str = "", rest: str = "") -> str:
+    """A paragraph in lines of whole words."""
+    words = " ".join(text.split())
+    return textwrap.fill(
+        words,
+        max(width, len(rest) + 12),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _write_heading(formatter: Any, text: str) -> None:

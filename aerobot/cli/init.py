@@ -1,29 +1,37 @@
-"""`aerobot init`: a bot's first settings, asked for on a terminal, from flags and environment elsewhere."""
+"""`aerobot init`: a bot's first settings, asked for on a terminal, from flags and environment elsewhere.
+
+Two credentials are enough where Meta can be reached: the rest is found (``finder``). Where not, it writes what it got.
+"""
 
 import os
 import secrets
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aerobot.cli.command import Run, command
-from aerobot.cli.questions import QUESTIONS, ask_all, complaints
-from aerobot.config import FILE, check_profile_name, known, load, read_env, tracked_by_git
+from aerobot.cli.questions import QUESTIONS, complaints, odd_shape
+from aerobot.cli.validate import NoValidate, documents
+from aerobot.config import FILE, Settings, check_profile_name, known, load, read_env, tracked_by_git
 from aerobot.config.draft import Draft
 from aerobot.config.places import current_folder
 from aerobot.errors import ConfigError, UsageError
 from aerobot.secret import MASK
 
+if TYPE_CHECKING:
+    from aerobot.cli.finder import Finder
+
 SECRETS = ("whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token")
 OPEN = (*(question.key for question in QUESTIONS if question.key not in SECRETS), "bot.platform")
 EXAMPLES = (
     "aerobot init",
-    "aerobot init acme --yes --phone-number-id 12345 --access-token - < token",
+    "aerobot init acme --yes --access-token - < token.txt",
 )
+PROMPT = "prompt.md"
+WIDTH = 80
 
 Id = Annotated[str | None, typer.Option(metavar="ID", help="Meta > WhatsApp > API Setup.")]
 AppId = Annotated[str | None, typer.Option(metavar="ID", help="Meta > App settings > Basic.")]
@@ -52,12 +60,14 @@ def register(app: typer.Typer, panel: str) -> None:
         access_token: Piped = None,
         app_secret: Piped = None,
         verify_token: Verify = None,
+        no_validate: NoValidate = False,
         yes: Yes = False,
         force: Force = False,
     ) -> None:
         """Write a bot's settings: aerobot.toml and .env.
 
-        Asks for each value on a terminal. Elsewhere they come from flags, and secrets from the environment
+        Asks for the access token and the app secret on a terminal, finds the app, the account and the number
+        with them, and asks for the rest. Elsewhere values come from flags, and secrets from the environment
         (AEROBOT_WHATSAPP_ACCESS_TOKEN, ..._APP_SECRET, ..._VERIFY_TOKEN) or stdin. .gitignore gets the lines
         that keep secrets out of git. With -p NAME a profile is added: another number, or live beside test.
         """
@@ -71,23 +81,79 @@ def register(app: typer.Typer, panel: str) -> None:
             **_from_stdin(dict(zip(SECRETS, (access_token, app_secret, verify_token), strict=True))),
         }
         draft = Draft(toml=_target(run, directory), profile=run.shared.profile, values={})
-        _init(run, draft, flags, ask=run.terminal.interactive and not yes, force=force)
+        ask = run.terminal.interactive and not yes
+        _init(run, draft, flags, ask=ask, force=force, validate=not no_validate)
 
 
-def _init(run: Run, place: Draft, flags: Mapping[str, str | None], *, ask: bool, force: bool) -> None:
+def _init(
+    run: Run, place: Draft, flags: Mapping[str, str | None], *, ask: bool, force: bool, validate: bool
+) -> None:
     taken = place.taken()
     if taken and not force:
         raise _refusal(taken, place.profile)
     given = {**_kept(place, taken), **_environment(), **{key: text for key, text in flags.items() if text}}
     values = _stripped(run, given)
-    if ask:
-        values = ask_all(run.terminal, values)
-    if problems := complaints(values):
-        raise ConfigError("Nothing was written: values are missing or wrong.", "\n".join(problems))
+    _stop_at(complaints(values, missing=False))
+    _tell_odd(run, values)
+    finder = _finder(run, place) if validate else None
+    values = _complete(run, values, finder, ask=ask)
+    _stop_at(complaints(values), _choices(finder))
     if values.get("bot.platform", "whatsapp") == "whatsapp":
         values.setdefault("whatsapp.verify_token", secrets.token_urlsafe(24))
     draft = Draft(toml=place.toml, profile=place.profile, values=values)
-    _report(run, draft, draft.write())
+    _report(run, draft, draft.write(), finder)
+
+
+def _complete(run: Run, values: dict[str, str], finder: "Finder | None", *, ask: bool) -> dict[str, str]:
+    """The values with what was found and, on a terminal, answered."""
+    if ask:
+        from aerobot.cli.interview import Interview
+
+        return Interview(run.terminal, values, finder).run()
+    if finder is None:
+        return values
+    from aerobot.cli.finder import by_itself
+
+    return by_itself(finder, values)
+
+
+def _finder(run: Run, place: Draft) -> "Finder | None":
+    """What asks Meta and Aerostack, by the settings that will be in force there; none where these are broken."""
+    from aerobot.cli.finder import Finder
+
+    settings = _in_force(place)
+    return Finder(run.terminal, settings) if settings is not None else None
+
+
+def _in_force(place: Draft) -> Settings | None:
+    """The settings of that folder as they are now, those of the environment where it has none."""
+    environ = {name: text for name, text in os.environ.items() if name != "AEROBOT_CONFIG"}
+    there = place.toml if place.toml.exists() else None
+    for profile in (place.profile, None):
+        try:
+            return load(config=there, profile=profile, environ=environ, cwd=place.toml.parent)
+        except (ConfigError, UsageError):
+            continue
+    return None
+
+
+def _stop_at(problems: list[tuple[str, str]], choices: str = "") -> None:
+    if problems:
+        lines = "\n".join(f"{key} {words}" for key, words in problems)
+        raise ConfigError("Nothing was written: values are missing or wrong.", lines + choices, problems=problems)
+
+
+def _choices(finder: "Finder | None") -> str:
+    """The numbers to choose from, where nobody could be asked."""
+    from aerobot.cli.finder import named
+
+    return "".join(f"\n  {number.id}  {named(number)}" for number in (finder.numbers if finder is not None else ()))
+
+
+def _tell_odd(run: Run, values: Mapping[str, str]) -> None:
+    for key, text in values.items():
+        if odd := odd_shape(key, text):
+            run.terminal.warn(f"{key} {odd}. It is taken as it is.")
 
 
 def _target(run: Run, directory: Path | None) -> Path:
@@ -145,7 +211,7 @@ def _stripped(run: Run, values: Mapping[str, str]) -> dict[str, str]:
     return {key: text.strip() for key, text in values.items() if text.strip()}
 
 
-def _report(run: Run, draft: Draft, written: tuple[Path, ...]) -> None:
+def _report(run: Run, draft: Draft, written: tuple[Path, ...], finder: "Finder | None") -> None:
     terminal, values = run.terminal, draft.values
     notes = {draft.toml: "commit it", draft.env: "secrets, 0600", draft.gitignore: "+.env"}
     files = [f"{_near(path)} ({notes[path]})" for path in reversed(written)]
@@ -162,9 +228,13 @@ def _report(run: Run, draft: Draft, written: tuple[Path, ...]) -> None:
         )
     if tracked_by_git(draft.env):
         terminal.warn(f"git tracks {draft.env.name}.", f"Take it out: git rm --cached {draft.env.name}")
-    profile = f" -p {draft.profile}" if draft.profile else ""
-    following = f"aerobot create{profile} --name {_in_quotes(values.get('bot.name', 'My bot'))}"
-    terminal.say(f"Next: {following}")
+    steps = _next(draft)
+    if values.get("bot.platform", "whatsapp") == "whatsapp":
+        terminal.say(f"Here, without Aerostack: aerobot serve bot.py{_profile(draft)}")
+    if any(PROMPT in step for step in steps) and not (draft.toml.parent / PROMPT).exists():
+        terminal.say(f"Write into {_near(draft.toml.parent / PROMPT)} what the bot is told to be.")
+    line = f"Next: {', then '.join(steps)}"
+    terminal.say(line if len(line) <= WIDTH else f"Next: {f', then{chr(10)}      '.join(steps)}")
     terminal.document(
         {
             "config": str(draft.toml),
@@ -172,15 +242,35 @@ def _report(run: Run, draft: Draft, written: tuple[Path, ...]) -> None:
             "profile": draft.profile,
             "written": [str(path) for path in written],
             "settings": {key: MASK if known(key).secret else text for key, text in values.items()},
-            "next": following,
+            "findings": documents(finder.findings if finder is not None else ()),
+            "next": next(step for step in steps if not step.startswith("cd ")),
         }
     )
+
+
+def _next(draft: Draft) -> list[str]:
+    """The commands that lead on, as the settings are now."""
+    settings, profile = _in_force(draft), _profile(draft)
+    elsewhere = draft.toml.parent != current_folder() and draft.toml.name == FILE
+    steps = [f"cd {_near(draft.toml.parent)}"] if elsewhere else []
+    if settings is None or not (settings.secret("aerostack.token") or settings.secret("aerostack.api_key")):
+        steps.append("aerobot login")
+    if settings is not None and settings.is_set("bot.id"):
+        return [*steps, f"aerobot bots update{profile} --whatsapp"]
+    create = f"aerobot create{profile}"
+    if settings is None or not settings.is_set("bot.name"):
+        create += ' --name "My bot"'
+    if settings is None or not (settings.is_set("bot.system_prompt") or settings.is_set("bot.system_prompt_file")):
+        create += f" --system-prompt @{PROMPT}"
+    return [*steps, create]
+
+
+def _profile(draft: Draft) -> str:
+    """The options by which the other commands find what was written."""
+    file = f" --config {_near(draft.toml)}" if draft.toml.name != FILE else ""
+    return f"{file} -p {draft.profile}" if draft.profile else file
 
 
 def _near(path: Path) -> str:
     short = os.path.relpath(path)
     return str(path) if short.startswith("..") else short
-
-
-def _in_quotes(text: str) -> str:
-    return f'"{text}"' if not set(text) & set('"\\$`!') else shlex.quote(text)

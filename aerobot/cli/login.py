@@ -10,7 +10,7 @@ import typer
 from aerobot.cli.account import connect, span, until
 from aerobot.cli.command import START, Run, command
 from aerobot.config import Settings, keep_login
-from aerobot.errors import AerobotError, ConfigError, UsageError
+from aerobot.errors import AerobotError, ConfigError, NetworkError, UsageError
 from aerobot.secret import Secret
 from aerobot.terminal import safe
 
@@ -61,9 +61,9 @@ def _register_login(app: typer.Typer) -> None:
         settings = run.settings()
         with Aerostack(settings.text("aerostack.api_url")) as api:
             fresh = _given(run) if token else _by_password(run, api, email)
-        _prove(run, settings, fresh)
+        untried = _prove(run, settings, fresh)
         path = keep_login(settings.text("aerostack.api_url"), fresh)
-        _tell(run, settings, fresh, str(path))
+        _tell(run, settings, fresh, str(path), untried=untried if token else "")
 
 
 def _given(run: Run) -> Secret:
@@ -89,8 +89,11 @@ def _by_password(run: Run, api: "Aerostack", email: str | None) -> Secret:
         return api.login(address, Secret(password))
 
 
-def _prove(run: Run, settings: Settings, token: Secret) -> None:
-    """Ask for the bots once: a refused token is not kept; any other trouble is said and stops nothing."""
+def _prove(run: Run, settings: Settings, token: Secret) -> str:
+    """Ask for the bots once: a refused token is not kept; any other trouble is said and stops nothing.
+
+    Returns why the token could not be tried, in a word or two; empty where it was.
+    """
     from aerobot.aerostack import Aerostack
 
     with Aerostack(settings.text("aerostack.api_url"), token=token, patience=5.0) as api:
@@ -104,15 +107,17 @@ def _prove(run: Run, settings: Settings, token: Secret) -> None:
             ) from None
         except AerobotError as error:
             run.terminal.warn(f"The login could not be tried: {error.message}", error.hint)
+            return "no network" if isinstance(error, NetworkError) else "Aerostack failed"
+    return ""
 
 
-def _tell(run: Run, settings: Settings, token: Secret, path: str) -> None:
+def _tell(run: Run, settings: Settings, token: Secret, path: str, *, untried: str) -> None:
     from aerobot.aerostack import jwt_expiry
 
     expiry, origin = jwt_expiry(token), settings.text("aerostack.api_url").rstrip("/")
-    run.terminal.document({"api_url": origin, "expires_at": expiry, "kept_in": path})
-    run.terminal.say(f"Logged in at {origin}.")
-    run.terminal.say(f"  good until  {until(expiry) if expiry else '(the token does not tell)'}")
+    run.terminal.document({"api_url": origin, "expires_at": expiry, "kept_in": path, "tried": not untried})
+    run.terminal.say(f"Kept for {origin}, not tried: {untried}." if untried else f"Logged in at {origin}.")
+    run.terminal.say(f"  good until  {until(expiry) if expiry else 'unknown: the token does not tell'}")
     run.terminal.say(f"  kept in     {path}")
     source = settings.source("aerostack.token")
     if source not in ("default", "login"):

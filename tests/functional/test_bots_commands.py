@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.aerostack_api import AerostackApi, Fault, workspace
-from tests.processes import Cli, running_host
+from tests.processes import OFFLINE, Cli, running_host
 
 CONFIG = """\
 # Acme's bot
@@ -39,7 +39,7 @@ def api() -> Iterator[AerostackApi]:
 @pytest.fixture
 def bare(api: AerostackApi, tmp_path: Path) -> Cli:
     """Logged in, with an empty project."""
-    return Cli(tmp_path, AEROSTACK_API_URL=api.url, AEROSTACK_TOKEN=api.token)
+    return Cli(tmp_path, AEROSTACK_API_URL=api.url, AEROSTACK_TOKEN=api.token, **OFFLINE)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`aerobot init` as a process: on a terminal, by flags and environment, twice, half way, and in bad places."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -8,23 +9,31 @@ from pathlib import Path
 import pytest
 
 from aerobot.config import read_env
-from tests.processes import Cli
+from tests.aerostack_api import jwt
+from tests.processes import OFFLINE, Cli
 
-SECRETS = {"AEROBOT_WHATSAPP_ACCESS_TOKEN": "EAABtoken", "AEROBOT_WHATSAPP_APP_SECRET": "abc123"}
+TOKEN, SECRET = "EAAB" + "x1Y2" * 30, "0123456789abcdef" * 2
+PHONE, WABA, APP = "106540352242922", "112233445566778", "1029384756"
+SECRETS = {"AEROBOT_WHATSAPP_ACCESS_TOKEN": TOKEN, "AEROBOT_WHATSAPP_APP_SECRET": SECRET}
 QUESTIONS = (
+    "Access token (hidden): ",
+    "App secret (hidden, recommended): ",
     "Phone number ID: ",
     "WhatsApp Business Account ID (optional): ",
-    "Access token (hidden): ",
     "App ID (optional): ",
-    "App secret (hidden, recommended): ",
     "Workspace ID (optional): ",
     "Bot's name (optional): ",
+)
+UNREACHABLE = (
+    "  ! Meta      Nothing listens at 127.0.0.1:9: the connection was refused.\n"
+    "              Nothing is checked then: what you give is written as it is.\n"
 )
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+    """A project in which Graph cannot be reached."""
+    return Cli(tmp_path, **OFFLINE)
 
 
 def written(cli: Cli, name: str = "aerobot.toml") -> dict[str, object]:
@@ -37,15 +46,19 @@ def made_files(cli: Cli) -> list[str]:
 
 def test_flags_and_environment(cli: Cli) -> None:
     """Without a terminal the values come from flags and environment; secrets land in .env alone, 0600."""
-    flags = ["--phone-number-id", "12345", "--business-account-id", "678", "--name", "Acme Support"]
-    done = cli.run("init", "--yes", *flags, "--app-id", "9", "--workspace-id", "ws_1", **SECRETS)
+    flags = ["--phone-number-id", PHONE, "--business-account-id", WABA, "--name", "Acme Support"]
+    done = cli.run("init", "--yes", *flags, "--app-id", APP, "--workspace-id", "ws_1", **SECRETS)
     assert done.code == 0, done.err
     assert done.out == "Wrote aerobot.toml (commit it), .env (secrets, 0600), .gitignore (+.env)\n"
-    assert done.err == 'Next: aerobot create --name "Acme Support"\n'
+    assert done.err == UNREACHABLE + (
+        "Here, without Aerostack: aerobot serve bot.py\n"
+        "Write into prompt.md what the bot is told to be.\n"
+        "Next: aerobot login, then aerobot create --system-prompt @prompt.md\n"
+    )
     assert written(cli) == {
         "bot": {"name": "Acme Support"},
         "aerostack": {"workspace_id": "ws_1"},
-        "whatsapp": {"phone_number_id": "12345", "business_account_id": "678", "app_id": "9"},
+        "whatsapp": {"phone_number_id": PHONE, "business_account_id": WABA, "app_id": APP},
         "serve": {},
     }
     secrets = read_env(cli.project / ".env")
@@ -53,7 +66,7 @@ def test_flags_and_environment(cli: Cli) -> None:
     assert secrets == SECRETS
     assert (cli.project / ".env").stat().st_mode & 0o777 == 0o600
     assert (cli.project / ".gitignore").read_text() == ".env\n.env.*\n.aerobot/\n"
-    assert cli.run("config", "get", "whatsapp.access_token", "--show-secrets").out == "EAABtoken\n"
+    assert cli.run("config", "get", "whatsapp.access_token", "--show-secrets").out == TOKEN + "\n"
 
 
 def test_verify_token_is_new_each_time(cli: Cli) -> None:
@@ -86,10 +99,10 @@ def test_everything_that_is_missing_or_wrong_is_named_at_once(cli: Cli) -> None:
 
 def test_white_space_around_a_token_is_left_out_and_said(cli: Cli) -> None:
     """A token copied with a line break and spaces works; the slip is said, the token is not."""
-    done = cli.run("init", "--phone-number-id", "1", AEROBOT_WHATSAPP_ACCESS_TOKEN=" EAABtoken\n")
+    done = cli.run("init", "--phone-number-id", "1", AEROBOT_WHATSAPP_ACCESS_TOKEN=f" {TOKEN}\n")
     assert done.code == 0
     assert "whatsapp.access_token had white space around it" in done.err
-    assert read_env(cli.project / ".env")["AEROBOT_WHATSAPP_ACCESS_TOKEN"] == "EAABtoken"
+    assert read_env(cli.project / ".env")["AEROBOT_WHATSAPP_ACCESS_TOKEN"] == TOKEN
     assert "EAAB" not in done.err + done.out
 
 
@@ -119,7 +132,7 @@ def test_nothing_is_overwritten_without_force(cli: Cli) -> None:
     assert written(cli)["whatsapp"] == {"phone_number_id": "2"}
     assert written(cli)["bot"] == {"name": "Acme", "id": "bt_1"}
     after = read_env(cli.project / ".env")
-    assert (after["AEROBOT_WHATSAPP_ACCESS_TOKEN"], after["AEROBOT_WHATSAPP_APP_SECRET"]) == ("new", "abc123")
+    assert (after["AEROBOT_WHATSAPP_ACCESS_TOKEN"], after["AEROBOT_WHATSAPP_APP_SECRET"]) == ("new", SECRET)
     verify = "AEROBOT_WHATSAPP_VERIFY_TOKEN"
     assert f"{verify}={after[verify]}\n".encode() in before[".env"]
 
@@ -140,7 +153,7 @@ def test_profile(cli: Cli) -> None:
     live = {**SECRETS, "AEROBOT_WHATSAPP_ACCESS_TOKEN": "live"}
     done = cli.run("-p", "live", "init", "--phone-number-id", "2", "--name", "Acme live", **live)
     assert done.code == 0, done.err
-    assert done.err.endswith('Next: aerobot create -p live --name "Acme live"\n')
+    assert done.err.endswith("Next: aerobot login, then aerobot create -p live --system-prompt @prompt.md\n")
     text = (cli.project / "aerobot.toml").read_text()
     assert text.startswith(before)
     profile = written(cli)["profiles"]["live"]  # type: ignore[index]
@@ -169,11 +182,12 @@ def test_json(cli: Cli) -> None:
     assert [Path(path).name for path in document["written"]] == [".gitignore", ".env", "aerobot.toml"]
     assert document["settings"]["whatsapp.access_token"] == "***"
     assert document["settings"]["whatsapp.phone_number_id"] == "1"
-    assert document["next"] == """aerobot create --name 'The "best" $bot'"""
+    assert document["next"] == "aerobot login"
+    assert [finding["name"] for finding in document["findings"]] == ["unreachable"]
     assert not any(secret in done.out + done.err for secret in SECRETS.values())
     refused = cli.run("init", "--json", "--phone-number-id", "1", **SECRETS)
     assert refused.code == 3
-    assert '"kind": "config"' in refused.err
+    assert json.loads(refused.err)["error"]["kind"] == "config"
 
 
 def test_without_app_secret_it_says_what_that_costs(cli: Cli) -> None:
@@ -233,12 +247,64 @@ def test_env_that_git_tracks_is_warned_about(cli: Cli) -> None:
     assert "git rm --cached .env" in done.err
 
 
+# -- what it says about what it got -----------------------------------------------------------------
+
+
+def test_problems_are_a_list_for_programs(cli: Cli) -> None:
+    """Under --json each setting that stands in the way is named by its key, with what is wrong with it."""
+    done = cli.run("init", "--json", "--phone-number-id", "x")
+    assert done.code == 3
+    problems = json.loads(done.err.splitlines()[-1])["error"]["problems"]
+    assert problems == [{"key": "whatsapp.phone_number_id", "message": "must be digits alone"}]
+    done = cli.run("init", "--json", "--no-validate")
+    assert [one["key"] for one in json.loads(done.err)["error"]["problems"]] == [
+        "whatsapp.access_token", "whatsapp.phone_number_id",
+    ]  # fmt: skip
+
+
+def test_odd_values_are_warned_about_and_taken(cli: Cli) -> None:
+    """Off a terminal what looks wrong is said, without the value, and written all the same."""
+    done = cli.run(
+        "init", "--no-validate", "--phone-number-id", "15550104477", AEROBOT_WHATSAPP_ACCESS_TOKEN="EAABshort",
+        AEROBOT_WHATSAPP_APP_SECRET=TOKEN,
+    )  # fmt: skip
+    assert done.code == 0
+    assert "whatsapp.access_token has 9 characters; Meta's have a hundred and more. It is taken as it is." in done.err
+    assert "whatsapp.app_secret looks like an access token." in done.err
+    assert "whatsapp.phone_number_id has 11 digits; Meta's IDs have about 15" in done.err
+    assert "EAAB" not in done.err
+
+
+def test_the_next_step_is_the_true_one(cli: Cli) -> None:
+    """What is done already is not named: a login, a name, a prompt, a bot; another folder is entered first."""
+    base = ("--phone-number-id", PHONE, "--no-validate")
+    last = cli.run("init", *base, "--name", "A", AEROSTACK_TOKEN=jwt(), **SECRETS).err.splitlines()[-1]
+    assert last == "Next: aerobot create --system-prompt @prompt.md"
+    cli.write("prompt.md", "Be kind.")
+    cli.run("config", "set", "bot.system_prompt_file", "prompt.md")
+    done = cli.run("init", "--force", *base, AEROSTACK_TOKEN=jwt(), **SECRETS)
+    assert done.err.splitlines()[-1] == "Next: aerobot create"
+    assert "Write into" not in done.err
+    cli.run("config", "set", "bot.id", "bt_1")
+    done = cli.run("init", "--force", *base, "--json", AEROSTACK_TOKEN=jwt(), **SECRETS)
+    assert done.document["next"] == "aerobot bots update --whatsapp"
+    done = cli.run("init", "acme", *base, **SECRETS)
+    assert "Write into acme/prompt.md what the bot is told to be." in done.err
+    assert done.err.endswith(
+        "Next: cd acme, then\n      aerobot login, then\n"
+        '      aerobot create --name "My bot" --system-prompt @prompt.md\n'
+    )
+    assert "config.example.toml" not in (cli.project / "acme" / "aerobot.toml").read_text()
+    done = cli.run("init", "--config", "other/live.toml", *base, "--name", "A", AEROSTACK_TOKEN=jwt(), **SECRETS)
+    assert done.err.splitlines()[-1] == "Next: aerobot create --config other/live.toml --system-prompt @prompt.md"
+
+
 # -- on a terminal ----------------------------------------------------------------------------------
 
 
 def test_terminal_asks_for_each_value_with_its_place(cli: Cli) -> None:
-    """Every question says what the value is for and where a portal shows it; secrets do not appear."""
-    answers = ("12345", "678", "EAABtoken", "", "abc123", "", "Acme Support")
+    """Every question says what the value is for and where a portal shows it; of a secret only its length appears."""
+    answers = (TOKEN, SECRET, PHONE, WABA, "", "", "Acme Support")
     done = cli.type("init", answers=list(zip(QUESTIONS, answers, strict=True)))
     assert done.code == 0, done.out
     for words in (
@@ -249,24 +315,28 @@ def test_terminal_asks_for_each_value_with_its_place(cli: Cli) -> None:
         "whatsapp_business_messaging",
         "App settings > Basic > App secret",
         "Workspace ID",
+        "(124 characters)",
+        "(32 characters)",
+        "Nothing is checked then: what you give is written as it is.",
     ):
         assert words in done.out
-    assert "EAABtoken" not in done.out
-    assert "abc123" not in done.out
-    assert all(len(line) <= 80 for line in re.sub(r"\x1b\[\d*m", "", done.out).splitlines())
-    assert written(cli)["whatsapp"] == {"phone_number_id": "12345", "business_account_id": "678"}
-    assert read_env(cli.project / ".env")["AEROBOT_WHATSAPP_APP_SECRET"] == "abc123"
-    assert done.out.rstrip().endswith('Next: aerobot create --name "Acme Support"')
+    assert TOKEN not in done.out
+    assert SECRET not in done.out
+    plain = re.sub(r"\x1b\[[?\d]*[A-Za-z]", "", done.out)
+    assert all(len(line.rpartition("\r")[2]) <= 80 for line in plain.splitlines())
+    assert written(cli)["whatsapp"] == {"phone_number_id": PHONE, "business_account_id": WABA}
+    assert read_env(cli.project / ".env")["AEROBOT_WHATSAPP_APP_SECRET"] == SECRET
+    assert done.out.rstrip().endswith("Next: aerobot login, then aerobot create --system-prompt @prompt.md")
 
 
 def test_terminal_asks_again_after_a_slip_and_not_for_what_it_has(cli: Cli) -> None:
     """A malformed answer is explained and asked for again; what flags and environment gave is not asked."""
     answers = [
-        (QUESTIONS[0], "+1 555 010 4477"),
+        (QUESTIONS[2], "+1 555 010 4477"),
         ("must be digits alone", ""),
-        (QUESTIONS[0], "12345"),
-        (QUESTIONS[1], ""),
+        (QUESTIONS[2], PHONE),
         (QUESTIONS[3], ""),
+        (QUESTIONS[4], ""),
         (QUESTIONS[5], ""),
     ]
     done = cli.type("init", "--name", "Acme", answers=answers, **SECRETS)
@@ -276,10 +346,58 @@ def test_terminal_asks_again_after_a_slip_and_not_for_what_it_has(cli: Cli) -> N
     assert "Bot's name: Acme (given)" in done.out
 
 
+def test_one_id_in_two_places_is_caught_at_the_question(cli: Cli) -> None:
+    """The same digits for number, account and app are refused where they are typed, and nothing is lost."""
+    answers = [
+        (QUESTIONS[2], PHONE),
+        (QUESTIONS[3], PHONE),
+        ("That is the Phone number ID", WABA),
+        (QUESTIONS[4], WABA),
+        ("That is the WhatsApp Business Account ID", APP),
+        (QUESTIONS[5], ""),
+        (QUESTIONS[6], ""),
+    ]
+    done = cli.type("init", "--no-validate", answers=answers, **SECRETS)
+    assert done.code == 0, done.out
+    assert written(cli)["whatsapp"] == {"phone_number_id": PHONE, "business_account_id": WABA, "app_id": APP}
+
+
+def test_what_was_given_is_judged_before_anything_is_asked(cli: Cli) -> None:
+    """A flag that cannot be right ends it at once: no interview is thrown away."""
+    done = cli.type("init", "--phone-number-id", "1", "--app-id", "1", answers=[])
+    assert done.code == 3
+    assert "are the same" in done.out
+    assert QUESTIONS[0] not in done.out
+
+
+def test_odd_values_are_asked_about(cli: Cli) -> None:
+    """What does not look like Meta's is said, and kept only on a yes."""
+    keep = "Keep it all the same? [y/N]: "
+    answers = [
+        (QUESTIONS[0], "EAABshort"),
+        (keep, ""),
+        (QUESTIONS[0], TOKEN),
+        (QUESTIONS[1], "abc123"),
+        (keep, "y"),
+        (QUESTIONS[2], "15550104477"),
+        (keep, "n"),
+        (QUESTIONS[2], PHONE),
+        *((question, "") for question in QUESTIONS[3:]),
+    ]
+    done = cli.type("init", "--no-validate", answers=answers)
+    assert done.code == 0, done.out
+    assert "It has 9 characters; Meta's have a hundred and more." in done.out
+    assert "It has 6 characters; Meta's have 32." in done.out
+    assert "It has 11 digits; Meta's IDs have about 15 (not the phone number itself)." in done.out
+    assert written(cli)["whatsapp"] == {"phone_number_id": PHONE}
+    kept = read_env(cli.project / ".env")
+    assert (kept["AEROBOT_WHATSAPP_ACCESS_TOKEN"], kept["AEROBOT_WHATSAPP_APP_SECRET"]) == (TOKEN, "abc123")
+
+
 def test_ctrl_c_half_way_leaves_nothing(cli: Cli) -> None:
-    """Ctrl-C, in an open and in a hidden question, ends with 130 and no file."""
+    """Ctrl-C, in a hidden and in an open question, ends with 130 and no file."""
     for stop in (1, 2):
-        answers = [(question, "1") for question in QUESTIONS[:stop]] + [(QUESTIONS[stop], "\x03")]
+        answers = [*zip(QUESTIONS[:stop], (TOKEN, SECRET), strict=False), (QUESTIONS[stop], "\x03")]
         done = cli.type("init", answers=answers)
         assert done.code == 130, done.out
         assert made_files(cli) == []

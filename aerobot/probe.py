@@ -1,12 +1,15 @@
 """Prove that a webhook works: announce, deliver what Meta would deliver, and learn what became of it.
 
-It only talks HTTP: to the private listener with its token, to the public one as Meta does.
+It only talks HTTP: to the private listener with its token, to the public one as Meta does. The other half, a real
+message and its receipts, is followed here too.
 """
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from aerobot.emulator import webhooks
 from aerobot.errors import NetworkError, NoReplyError, RemoteError, UsageError
 from aerobot.host.record import HostRecord
 from aerobot.secret import Secret
+from aerobot.whatsapp.messages import ORDER
 
 if TYPE_CHECKING:
     import httpx
@@ -91,7 +95,6 @@ def verified(url: str, verify_token: Secret, app_secret: Secret | None, *, phone
 
 
 def _handshake(url: str, verify_token: Secret) -> Check:
-    import asyncio
     from urllib.parse import urlsplit
 
     from aerobot.tunnel import prove
@@ -258,3 +261,106 @@ def _late(verdict: Mapping[str, Any], waited: str) -> NoReplyError:
     if not verdict.get("claimed"):
         return NoReplyError(f"No reply within {waited}: the message waits to be taken up.", "Is the number paused?")
     return NoReplyError(f"No reply within {waited}.", "The engine is still running.")
+
+
+# -- a real message ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Journey:
+    """A message that Graph accepted, and the receipts that came for it; times count from its sending, in ms."""
+
+    wamid: str
+    recipient: str
+    milliseconds: int
+    receipts: list[Mapping[str, Any]] = field(default_factory=list)
+    lost: bool = False
+    """Whether the host stopped before the waiting was over."""
+
+    @property
+    def state(self) -> str:
+        """accepted, sent, delivered, read, played or failed: the furthest, for receipts come in any order."""
+        statuses = [str(receipt["status"]) for receipt in self.receipts]
+        return max(statuses, key=lambda status: ORDER.get(status, 0), default="accepted")
+
+    @property
+    def failure(self) -> Mapping[str, Any] | None:
+        """The receipt that says it failed."""
+        return next((receipt for receipt in self.receipts if receipt["status"] == "failed"), None)
+
+    def reached(self, status: str) -> bool:
+        """Whether it came so far; Meta may leave ``delivered`` out where the user reads at once."""
+        return self.failure is None and ORDER.get(self.state, 0) >= ORDER.get(status, 0)
+
+
+async def receipts(
+    journey: Journey,
+    stream: AsyncIterator[Mapping[str, Any]],
+    until: str,
+    *,
+    timeout: float,
+    tell: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """Take the message's receipts from a host's events: up to a status, a failure, or ``timeout`` seconds."""
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(timeout):
+            async for event in stream:
+                if event.get("event") != "receipt" or event.get("wamid") != journey.wamid:
+                    continue
+                took = journey.milliseconds + round((time.monotonic() - started) * 1000)
+                known = {key: event.get(key) for key in ("status", "code", "error", "remedy")}
+                journey.receipts.append({**known, "milliseconds": took})
+                tell(journey.receipts[-1])
+                if journey.failure or journey.reached(until):
+                    return
+    except TimeoutError:
+        return
+    except NetworkError:
+        journey.lost = True
+        return
+    journey.lost = True
+
+
+@asynccontextmanager
+async def following(host: HostRecord) -> AsyncIterator[AsyncIterator[Mapping[str, Any]]]:
+    """A host's events from now on; ``NetworkError`` where it cannot be followed, or when it goes."""
+    import aiohttp
+
+    def gone(error: Exception) -> NetworkError:
+        words = f"The local host (pid {host.pid}) cannot be followed: {error or type(error).__name__}"
+        return NetworkError(words, "Does it still run? aerobot status")
+
+    async def lines(answer: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            async for line in answer.content:
+                yield json.loads(line)
+        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            raise gone(error) from None
+
+    bearer = {"Authorization": f"Bearer {host.private_token.reveal()}"}
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    async with aiohttp.ClientSession(timeout=limits, headers=bearer) as session:
+        try:
+            async with asyncio.timeout(5):
+                answer = await session.get(f"{host.private_url}/api/events")
+        except (aiohttp.ClientError, OSError) as error:
+            raise gone(error) from None
+        async with answer:
+            if answer.status != 200:
+                raise gone(ValueError(f"HTTP {answer.status}"))
+            yield lines(answer)
+
+
+def window_at(host: HostRecord, *, phone_number_id: str, number: str) -> int | None:
+    """When a user last wrote, by Meta's time in ms, as far as a host knows; one that does not say knows nothing."""
+    import httpx
+
+    bearer = {"Authorization": f"Bearer {host.private_token.reveal()}"}
+    query = {"phone_number_id": phone_number_id, "number": number}
+    try:
+        answer = httpx.get(f"{host.private_url}/api/window", params=query, headers=bearer, timeout=5, trust_env=False)
+        at = answer.json().get("window_at")
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return None
+    return at if isinstance(at, int) and not isinstance(at, bool) else None

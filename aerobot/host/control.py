@@ -18,6 +18,7 @@ from aerobot.host.bots_api import BotsApi, Refusal
 from aerobot.secret import Secret
 from aerobot.store.base import HostedBot, Store, Verdict
 from aerobot.store.roster import Roster
+from aerobot.whatsapp import rules
 
 BODY_MOST = 1024 * 1024
 WAIT_MOST = 120.0
@@ -67,6 +68,7 @@ class PrivateListener:
         add("POST", "/api/bots/{bot_id}/test", self._test)
         add("GET", "/api/host", self._host)
         add("GET", "/api/events", self._events)
+        add("GET", "/api/window", self._window)
         add("POST", "/api/test/announce", self._announce)
         add("GET", "/api/test/verdict", self._verdict)
         return app
@@ -178,6 +180,15 @@ class PrivateListener:
             return response
         finally:
             self._followers.discard(queue)
+
+    async def _window(self, request: web.Request) -> web.Response:
+        """When the user of a number, in any of its forms, last wrote to a phone number id of this host."""
+        phones = rules.number_forms(request.query.get("number", ""))
+        ours = request.query.get("phone_number_id", "")
+        found = [
+            await self._store.window_with(bot.id, phones) for bot in self._roster.all() if bot.phone_number_id == ours
+        ]
+        return web.json_response({"window_at": max((at for at in found if at is not None), default=None)})
 
     # -- the test channel -----------------------------------------------------------------------------------------
 

@@ -233,6 +233,9 @@ class Store(Protocol):
     async def window_at(self, conversation_id: int) -> int | None:
         """Meta's time of the newest inbound message."""
 
+    async def window_with(self, bot_id: str, phones: Sequence[str]) -> int | None:
+        """Meta's time of the newest message that a user of any of these numbers (digits) wrote to a bot."""
+
     async def pause(self, number: str, *, until: int, reason: str) -> bool:
         """Stop claiming a number's conversations until then (the last call counts); true where it was not paused."""
 

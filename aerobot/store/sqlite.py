@@ -154,6 +154,18 @@ class SqliteStore:
         )
         return row["window_at"] if row else None
 
+    async def window_with(self, bot_id: str, phones: Sequence[str]) -> int | None:
+        """Meta's time of the newest message from any of these numbers."""
+        row = await self._threads.read(
+            lambda db: db.execute(
+                "SELECT MAX(c.window_at) AS at FROM identities i JOIN conversations c ON c.id = i.conversation_id"
+                " WHERE i.bot_id = ? AND i.channel = 'whatsapp' AND i.kind = 'phone'"
+                " AND i.value IN (SELECT value FROM json_each(?))",
+                (bot_id, json.dumps(list(phones))),
+            ).fetchone()
+        )
+        return row["at"]  # type: ignore[no-any-return]
+
     async def pause(self, number: str, *, until: int, reason: str) -> bool:
         """Stop claiming a number's conversations until then."""
 

@@ -8,6 +8,7 @@ import typer
 
 from aerobot.cli.account import Bot, Local, called, connect, which_bot
 from aerobot.cli.command import BOTS, Run, command
+from aerobot.cli.validate import NoValidate, check
 from aerobot.cli.webhook import Level, LiveNumber, TakeOver, point
 from aerobot.config import Settings
 from aerobot.errors import AerobotError, ConfigError, NoReplyError, RemoteError, UsageError
@@ -59,6 +60,7 @@ def register(app: typer.Typer) -> None:
         register: Register = None,
         live_number: LiveNumber = False,
         take_over: TakeOver = False,
+        no_validate: NoValidate = False,
     ) -> None:
         """Activate the bot and point Meta at it, or say what Meta's portal needs to know.
 
@@ -71,6 +73,9 @@ def register(app: typer.Typer) -> None:
         _check_register(register, local=local, printed=print_)
         with connect(run, settings, local=local) as api:
             bot_id = which_bot(api, settings, bot)
+            ours = bot_id == settings.text("bot.id") and settings.secret("whatsapp.access_token") is not None
+            if ours and not local and not no_validate and not print_:
+                check(run.terminal, settings, undone="Nothing was activated.")
             with run.terminal.busy("Activating"):
                 answer = {"id": bot_id, **api.activate(bot_id)}
                 known = _look(api, bot_id)

@@ -138,7 +138,7 @@ def _unwritable(settings: Settings) -> list[Problem]:
 
 def _about_whatsapp(run: Run, settings: Settings, config: dict[str, str], *, validate: bool) -> None:
     if validate:
-        check(run.terminal, settings)
+        check(run.terminal, settings, undone="Nothing was created.")
     else:
         run.terminal.step("skipped", "WhatsApp", f"phone number id {config['phone_number_id']}, not checked at Meta")
     if "app_secret" not in config:

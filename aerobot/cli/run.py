@@ -8,6 +8,7 @@ from aerobot import __version__, events
 from aerobot.cli import running
 from aerobot.cli.command import RUN, Run, command
 from aerobot.cli.stream import Stream
+from aerobot.cli.validate import NoValidate, check
 from aerobot.cli.webhook import LiveNumber, TakeOver, agree, choose_level, registrar
 from aerobot.config import Settings, set_value, tracked_secrets
 from aerobot.errors import ConfigError, UsageError
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
         register: Register = None,
         live_number: LiveNumber = False,
         take_over: TakeOver = False,
+        no_validate: NoValidate = False,
         host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the public listener listens.")] = None,
         port: Annotated[int | None, typer.Option(metavar="N", help="Its port; 0 picks a free one.")] = None,
         private_host: Annotated[
@@ -101,7 +103,9 @@ def register(app: typer.Typer) -> None:
         from aerobot.runtime import Options
 
         options = Options(engine=engine, tunnel=tunnel, register=wish)
-        raise typer.Exit(running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts)))
+        raise typer.Exit(
+            running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts, validate=not no_validate))
+        )
 
 
 def _wish(run: Run, settings: Settings, *, live_number: bool, take_over: bool, tunnel: bool) -> "Wish | None":
@@ -122,12 +126,14 @@ def _wish(run: Run, settings: Settings, *, live_number: bool, take_over: bool, t
     return wish
 
 
-async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, texts: bool) -> int:
-    from aerobot.runtime import Host
+async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, texts: bool, validate: bool) -> int:
+    from aerobot.runtime import Host, settings_bot
 
     show = Stream(terminal, texts=texts)
     host = Host(settings, options, show)
     _head(terminal, settings, options.engine, tunnel=options.tunnel)
+    if validate and settings_bot(settings) is not None:
+        check(terminal, settings)  # what is wrong is said; messages are taken and kept all the same
     ready = await host.start()
     try:
         if terminal.json:

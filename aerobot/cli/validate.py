@@ -85,10 +85,11 @@ def _number(admin: "GraphAdmin", phone_number_id: str, found: "list[Finding]") -
     return admin.number(phone_number_id)
 
 
-def check(terminal: Terminal, settings: Settings) -> None:
+def check(terminal: Terminal, settings: Settings, *, undone: str = "") -> None:
     """Look, and say what matters: the number, and what is not as it should be.
 
-    What cannot work is a ``ConfigError``; where Meta cannot be asked in time, that is said and stops nothing.
+    What cannot work is a ``ConfigError`` that says what was ``undone`` ("Nothing was created."), and without that
+    a warning. Where Meta cannot be asked in time, that is said and stops nothing.
     """
     number = settings.text("whatsapp.phone_number_id")
     looked = _Look(settings)
@@ -101,8 +102,8 @@ def check(terminal: Terminal, settings: Settings) -> None:
         unchecked(terminal, number, looked.trouble.message)
         return
     for finding in looked.found:
-        if finding.name in WALLS and finding.state == "failed":
-            raise _wall(finding)
+        if undone and finding.name in WALLS and finding.state == "failed":
+            raise _wall(finding, undone)
     for finding in looked.found:
         if finding.name == "unreachable":
             unchecked(terminal, number, finding.seen)
@@ -131,7 +132,7 @@ class _Look(threading.Thread):
             self.trouble = error
 
 
-def _wall(finding: "Finding") -> ConfigError:
+def _wall(finding: "Finding", undone: str) -> ConfigError:
     key = WALLS[finding.name]
     words = finding.seen.rstrip(".")
     if words[0].islower():
@@ -139,7 +140,7 @@ def _wall(finding: "Finding") -> ConfigError:
     then = "" if f"config set {key}" in finding.remedy else f"Then: aerobot config set {key}"
     lines = (finding.remedy, finding.link, then, "Without this check: --no-validate")
     hint = "\n".join(line for line in lines if line)
-    return ConfigError(f"{words}. Nothing was created.", hint, problems=[(key, finding.seen)])
+    return ConfigError(f"{words}. {undone}", hint, problems=[(key, finding.seen)])
 
 
 def unchecked(terminal: Terminal, phone_number_id: str, why: str) -> None:

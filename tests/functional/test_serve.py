@@ -344,3 +344,18 @@ def test_a_test_with_a_file_opens_a_sample(tmp_path: Path, env: dict[str, str]) 
             done = run(["send-test", "--type", kind], cwd=tmp_path, env=env)
             assert start in done.stdout, (kind, done.stdout, done.stderr)
         assert host.stop() == 130
+
+
+def test_a_dead_token_is_said_at_the_start_and_stops_nothing(
+    tmp_path: Path, env: dict[str, str], meta: EmulatedMeta
+) -> None:
+    """serve asks Meta about the number: a dead token is named at once, and messages are still taken and kept."""
+    meta.emulator.arrange(token="expired")
+    with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert "expired" in host.stderr
+        assert host.stop() == 130
+    with Running(["serve", "echo", "--no-validate"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert "expired" not in host.stderr
+        assert host.stop() == 130

@@ -251,9 +251,7 @@ def test_create_says_which_number(meta: EmulatedMeta, ready: Cli) -> None:
         ({"outage": "unavailable"}, "phone number id 155564639800631. Not checked at Meta:"),
     ],
 )
-def test_create_says_what_matters(
-    meta: EmulatedMeta, ready: Cli, changes: dict[str, Any], words: str
-) -> None:
+def test_create_says_what_matters(meta: EmulatedMeta, ready: Cli, changes: dict[str, Any], words: str) -> None:
     """What will hurt later is said before the call, and stops nothing."""
     arrange(meta, **changes)
     done = ready.run("create")

@@ -65,6 +65,10 @@ async def until_stopped(stop: Callable[[], Awaitable[None]], abandon: Callable[[
 
     for wanted in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(wanted, ask, wanted)
-    number, _ = await asked
+    try:
+        number, _ = await asked
+    except asyncio.CancelledError:
+        await stop()  # the signal came in the moment before we listened for it
+        raise
     await stop()
     return INTERRUPTED if number == signal.SIGINT else 0

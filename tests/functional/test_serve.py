@@ -1,5 +1,6 @@
 """`aerobot serve` as a process: tunnel, exposure, reload, the private listener, and stops of every kind."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -359,3 +360,20 @@ def test_a_dead_token_is_said_at_the_start_and_stops_nothing(
         meta.until(lambda: "Ready" in host.stderr)
         assert "expired" not in host.stderr
         assert host.stop() == 130
+
+
+async def test_a_signal_before_the_waiting_began_still_stops_everything() -> None:
+    """Ctrl-C between "ready" and the listening for it cancels the waiting: what runs is stopped all the same."""
+    from aerobot.cli.running import until_stopped
+
+    stopped: list[bool] = []
+
+    async def stop() -> None:
+        stopped.append(True)
+
+    waiting = asyncio.ensure_future(until_stopped(stop, lambda: None))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert stopped == [True]

@@ -71,7 +71,7 @@ def window(context: Context) -> Finding:
     last = context.about_host().get("last_conversation")
     at = last.get("window_at") if isinstance(last, Mapping) else None
     if not isinstance(at, int):
-        return skipped("window", "nobody has written since this host started")
+        return skipped("window", "nobody has written to this host yet")
     left = at / 1000 + WINDOW - context.now()
     if left > 0:
         return ok("window_open", "window", f"the last conversation: open for {_span(left)} more")

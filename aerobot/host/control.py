@@ -50,8 +50,6 @@ class PrivateListener:
         self._emulated = emulated
         self._about = about
         self._followers: set[asyncio.Queue[events.Event]] = set()
-        self._last: int | None = None
-        """The conversation in which somebody wrote last, since this start."""
         self._engine_error: str | None = None
 
     def app(self) -> web.Application:
@@ -75,9 +73,7 @@ class PrivateListener:
 
     def told(self, event: events.Event) -> None:
         """Pass an event on to those who follow; one who is too slow loses the oldest."""
-        if isinstance(event, events.MessageReceived) and event.channel == "whatsapp" and event.conversation_id:
-            self._last = event.conversation_id
-        elif isinstance(event, events.EngineReloaded):
+        if isinstance(event, events.EngineReloaded):
             self._engine_error = event.error
         for follower in self._followers:
             if follower.full():
@@ -155,14 +151,14 @@ class PrivateListener:
     async def _host(self, _: web.Request) -> web.Response:
         """What runs here and waits, and the last conversation's window; asking it tries the store."""
         messages, parts = await self._store.backlog()
-        last = None if self._last is None else {"window_at": await self._store.window_at(self._last)}
+        newest = await self._store.newest_window()
         return web.json_response(
             {
                 "version": __version__,
                 **self._about(),
                 "waiting": {"messages": messages, "parts": parts},
                 "engine_error": self._engine_error,
-                "last_conversation": last,
+                "last_conversation": None if newest is None else {"window_at": newest},
             }
         )
 

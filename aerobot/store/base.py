@@ -233,6 +233,9 @@ class Store(Protocol):
     async def window_at(self, conversation_id: int) -> int | None:
         """Meta's time of the newest inbound message."""
 
+    async def newest_window(self) -> int | None:
+        """Meta's time of the newest inbound message of any real user, ``None`` where nobody wrote yet."""
+
     async def window_with(self, bot_id: str, phones: Sequence[str]) -> int | None:
         """Meta's time of the newest message that a user of any of these numbers (digits) wrote to a bot."""
 

@@ -154,6 +154,13 @@ class SqliteStore:
         )
         return row["window_at"] if row else None
 
+    async def newest_window(self) -> int | None:
+        """Meta's time of the newest inbound message of any real user."""
+        row = await self._threads.read(
+            lambda db: db.execute("SELECT MAX(window_at) AS at FROM conversations").fetchone()
+        )
+        return row["at"]  # type: ignore[no-any-return]
+
     async def window_with(self, bot_id: str, phones: Sequence[str]) -> int | None:
         """Meta's time of the newest message from any of these numbers."""
         row = await self._threads.read(

@@ -409,6 +409,10 @@ async def test_the_window_is_the_newest_message_by_metas_time(desk: Desk, clock:
     assert newest.conversation_id is not None
     assert await desk.store.window_at(newest.conversation_id) == (now - 100) * 1000
     assert (await desk.take()).window_at == (now - 100) * 1000
+    await desk.hear("c", BEN, timestamp=now - 50)
+    assert await desk.store.newest_window() == (now - 50) * 1000
+    assert await desk.store.window_with(BOT, [ANA.phone, "1"]) == (now - 100) * 1000
+    assert await desk.store.window_with(BOT, ["1"]) is None
 
 
 async def test_without_a_time_the_window_is_unknown(desk: Desk) -> None:
@@ -418,6 +422,7 @@ async def test_without_a_time_the_window_is_unknown(desk: Desk) -> None:
     assert outcome.state == "queued"
     assert (await desk.take()).window_at is None
     assert await desk.store.window_at(999) is None
+    assert await desk.store.newest_window() is None
 
 
 async def test_a_message_older_than_its_window_is_late(desk: Desk, clock: Clock) -> None:

@@ -11,13 +11,11 @@ from typing import Literal, TypeVar
 from aerobot.errors import UsageError
 from aerobot.graph_admin import reading
 from aerobot.graph_admin.call import Call, id_in, on_number, on_waba, the_app
-from aerobot.graph_admin.failures import GraphError, another_apps, unreachable
+from aerobot.graph_admin.failures import GraphError, another_apps
 from aerobot.graph_admin.values import App, Number, Template, Token, Waba
 from aerobot.graph_admin.webhooks import Webhooks
 from aerobot.graph_admin.words import kind_of_node
 from aerobot.secret import Secret
-from aerobot.whatsapp import graph
-from aerobot.whatsapp.graph import Accepted, Refused
 
 NUMBER_FIELDS = (
     "id,display_phone_number,verified_name,status,account_mode,quality_rating,platform_type,throughput,name_status,"
@@ -145,17 +143,6 @@ class GraphAdmin(Webhooks):
         call = on_waba(business_account_id, "/message_templates", params={"limit": "100"})
         items = self._fields(call, TEMPLATE_FIELDS, lambda asked: list(self._pages(asked)))
         return tuple(reading.template_in(item) for item in items)
-
-    def send_message(self, phone_number_id: str, body: Mapping[str, object]) -> Accepted | Refused:
-        """One ``POST /{phone_number_id}/messages``, never repeated; ``body`` is addressed already."""
-        import httpx
-
-        call = on_number(phone_number_id, "/messages", body)
-        try:
-            response = self._send(call)
-        except httpx.RequestError as error:
-            raise self._cleaned(unreachable(call, error, self.origin), call).error from None
-        return graph.response(response.status_code, response.content, response.headers.get("retry-after"))
 
     def _fields(self, call: Call, fields: str, ask: Callable[[Call], Answer]) -> Answer:
         """What ``ask`` gives for these fields, without the ones that this version of Graph does not have."""

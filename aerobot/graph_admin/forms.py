@@ -59,20 +59,6 @@ def verify_token(secret: Secret) -> Finding:
     return _verdict("verify_token_weak", "verify", problem, remedy, state="warning")
 
 
-def same_verify_token(ours: Secret, theirs: Secret) -> Finding:
-    """Whether two verify tokens are the same, or by what alone they differ: Meta compares them exactly."""
-    one, other = ours.reveal(), theirs.reveal()
-    remedy = "Set the same on both sides: aerobot config set whatsapp.verify_token"
-    problem = ""
-    if one != other:
-        problem = "is another one there"
-        if one.lower() == other.lower():
-            problem = "differs there in capitals alone"
-        elif "".join(one.split()) == "".join(other.split()):
-            problem = "differs there in white space alone"
-    return _verdict("verify_token_differs", "verify", problem, remedy)
-
-
 def _slip(value: str) -> str:
     """What went wrong in copying; empty where nothing did."""
     if not value.strip():

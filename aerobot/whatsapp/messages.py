@@ -6,7 +6,7 @@ Source of fields and limits: developers.facebook.com/docs/whatsapp/cloud-api (Me
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from aerobot.errors import AerobotError
 
@@ -450,6 +450,5 @@ Reply = (
 )
 """Everything a bot can say."""
 
-Status = Literal["sent", "delivered", "read", "played", "failed"]
 ORDER: Mapping[str, int] = {"sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 9}
 """How far a receipt moves a part; a lower one never undoes a higher one."""

@@ -17,7 +17,6 @@ import pytest
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat, UsageError
 from aerobot.graph_admin import Callback, GraphAdmin, GraphError, discover
 from aerobot.secret import Secret
-from aerobot.whatsapp.graph import Accepted, Refused
 from tests.emulated import EmulatedMeta
 
 TOKEN, APP_SECRET, APP, NUMBER, WABA = "EAAtokenOfTheTest123", "0123456789abcdef0123456789abcdef", "77", "1001", "2002"
@@ -427,21 +426,6 @@ def test_fields_are_merged_never_dropped(graph: Script, admin: GraphAdmin) -> No
     graph.say((200, {"data": []}))
     with pytest.raises(ConfigError, match="no callback URL"):
         admin.merge_app_subscription(verify_token=VERIFY)
-
-
-def test_a_message_is_sent_once(graph: Script, admin: GraphAdmin) -> None:
-    """The verdict on a message is a value; what nobody knows is an error, and nothing is sent twice."""
-    graph.say((200, {"messages": [{"id": "wamid.1"}], "contacts": [{"wa_id": "1555"}]}))
-    assert admin.send_message(NUMBER, {"to": "+1555"}) == Accepted(wamid="wamid.1", recipient="1555")
-    graph.say(refusal(131030))
-    refused = admin.send_message(NUMBER, {"to": "+1555"})
-    assert isinstance(refused, Refused)
-    assert refused.failure.code == 131030
-    graph.say(0.0)
-    with pytest.raises(NetworkError) as caught:
-        admin.send_message(NUMBER, {"to": "+1555"})
-    assert caught.value.repeat is Repeat.AMBIGUOUS
-    assert len(graph.asked) == 1
 
 
 def test_a_callback_may_be_too_long(admin: GraphAdmin, graph: Script) -> None:

@@ -40,7 +40,7 @@ def host(tmp_path: Path) -> Iterator[Running]:
             yield running
 
 
-@pytest.mark.skipif(not BODIES, reason="the folder of public webhook bodies is not beside this repository")
+@pytest.mark.skipif(not BODIES, reason="public webhook bodies are read from ../shared/payloads: put them there")
 @pytest.mark.parametrize("fresh", [False, True], ids=["as-they-are", "of-now"])
 def test_every_public_body_is_taken(host: Running, fresh: bool) -> None:
     """Each body, signed, for a bot with its number, is answered 200 and stored; nothing unforeseen happens."""

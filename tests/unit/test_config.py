@@ -100,7 +100,7 @@ def test_file_in_home_itself_counts(tmp_path: Path, environ: dict[str, str]) -> 
     assert find(config=None, environ=environ, cwd=tmp_path / "work", home=tmp_path) == tmp_path / "aerobot.toml"
 
 
-@pytest.mark.skipif(not ROOT, reason="only root can give files away")
+@pytest.mark.skipif(not ROOT, reason="only root can give files away: run it as root")
 def test_other_peoples_files_are_passed_over_and_named(
     folder: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -658,7 +658,7 @@ for call in (lambda: user_folder(os.environ), lambda: keep_login("https://a.exam
 """
 
 
-@pytest.mark.skipif(not ROOT, reason="needs a user without a passwd entry")
+@pytest.mark.skipif(not ROOT, reason="only root can become a user without a passwd entry: run it as root")
 def test_no_home_folder() -> None:
     """A user whom the system does not know can read and run, and is told where a login would go."""
     done = subprocess.run([sys.executable, "-c", NO_HOME], capture_output=True, text=True, check=False)

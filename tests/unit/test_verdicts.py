@@ -298,20 +298,6 @@ def test_the_look_of_a_verify_token(value: str, state: str, problem: str) -> Non
     assert (found.state, found.seen) == (state, problem)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "seen"),
-    [
-        ("Token-one", "Token-one", "looks whole"),
-        ("Token-one", "token-ONE", "differs there in capitals alone"),
-        ("Token-one", "Token-one\n", "differs there in white space alone"),
-        ("Token-one", "Token-two", "is another one there"),
-    ],
-)
-def test_two_verify_tokens(ours: str, theirs: str, seen: str) -> None:
-    """Meta compares them exactly; by how little they differ is said."""
-    assert forms.same_verify_token(Secret(ours), Secret(theirs)).seen == seen
-
-
 # -- findings ------------------------------------------------------------------------------------------------
 
 

@@ -618,7 +618,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.skipif(not bodies(), reason="the shared payloads are not here")
+@pytest.mark.skipif(not bodies(), reason="public webhook bodies are read from ../shared/payloads: put them there")
 @pytest.mark.parametrize("path", bodies(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_bodies_of_other_projects(path: Path) -> None:
     """Every message and status is found; unreadable are a text without text and a place without numbers."""

@@ -122,6 +122,16 @@ async def _stay(
     sandbox = Sandbox(settings, options, show, folder=folder, temporary=temporary)
     terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     ready = await sandbox.start()
+    try:
+        await _welcome(terminal, show, ready, open_page=open_page)
+    except BaseException:
+        await sandbox.stop(grace=0.1)
+        raise
+    return await running.until_stopped(sandbox.stop, sandbox.abandon)
+
+
+async def _welcome(terminal: Terminal, show: Stream, ready: events.Ready, *, open_page: bool) -> None:
+    """Say where the phone is, and open it where that is wanted."""
     if terminal.json:
         show(ready)
     else:
@@ -135,7 +145,6 @@ async def _stay(
         import webbrowser
 
         await asyncio.to_thread(webbrowser.open, ready.page_url)
-    return await running.until_stopped(sandbox.stop, sandbox.abandon)
 
 
 # -- one message --------------------------------------------------------------------------------------------------

@@ -218,9 +218,7 @@ class Courier:
             "Accept": "*/*",
         }
 
-    async def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str, dict[str, str], str]:
+    async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str, dict[str, str], str]:
         """Status, error, the answer's headers and the beginning of its body."""
         assert self._session is not None
         if not (self._allow_external or is_here(url)):

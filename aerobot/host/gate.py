@@ -1,7 +1,8 @@
 """The gate of the public listener: how many connections stand open, and how long and how much each may take.
 
-Its law: a connection that keeps us waiting may be closed for a newcomer, one that we keep waiting may not. So who
-connects and speaks at once, as Meta does, is heard, however many others hold connections open in silence.
+Its law: a connection that keeps us waiting may be closed for a newcomer, one that we keep waiting may not, and the
+longest wait ends first. So who connects and speaks at once, as Meta does, is heard, however many others are silent:
+only as many newcomers as there are places, all between its connecting and its speaking, could push it out.
 """
 
 import asyncio
@@ -63,9 +64,10 @@ class Gate:
         )
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Tell what was not told yet, and then nothing more."""
         if self._telling is not None:
             self._telling.cancel()
+        self._say()
 
     # -- what the listener says ---------------------------------------------------------------------------------
 
@@ -135,10 +137,12 @@ class Gate:
         self._waiting[door] = None
 
     def _report(self) -> None:
-        self._telling = None
-        if not self._closed:
-            return
+        again = asyncio.get_running_loop().call_later(TOLD_EVERY, self._report) if self._closed else None
+        self._telling = again
+        self._say()
+
+    def _say(self) -> None:
         causes = ", ".join(f"{count} because {why}" for why, count in self._closed.items())
         self._closed.clear()
-        self._telling = asyncio.get_running_loop().call_later(TOLD_EVERY, self._report)
-        self._tell(f"connections closed: {causes}")
+        if causes:
+            self._tell(f"connections closed: {causes}")

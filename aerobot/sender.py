@@ -152,7 +152,8 @@ class Sender:
         except TimeoutError:
             return _refused(f"Graph did not answer within {self._timeout:g} s", "", Repeat.AMBIGUOUS)
         except (aiohttp.ClientError, OSError) as error:
-            return _refused(f"The connection to Graph broke: {error or type(error).__name__}", "", Repeat.AMBIGUOUS)
+            words = str(error) or type(error).__name__
+            return _refused(f"The connection to Graph broke: {words}", "", Repeat.AMBIGUOUS)
 
     # -- media --------------------------------------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ class Sender:
                     if len(content) > self._media_most:
                         raise RemoteError(_too_large(self._media_most))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise NetworkError(f"The media could not be fetched: {error or type(error).__name__}") from None
+            raise NetworkError(f"The media could not be fetched: {str(error) or type(error).__name__}") from None
         return bytes(content)
 
     async def _json(self, method: str, url: str, line: Line, **more: object) -> Mapping[str, object]:
@@ -252,7 +253,7 @@ class Sender:
                     raise RemoteError(verdict.message, verdict.remedy, status=response.status, repeat=verdict.repeat)
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NetworkError(f"Graph cannot be reached: {error or type(error).__name__}") from None
+            raise NetworkError(f"Graph cannot be reached: {str(error) or type(error).__name__}") from None
         return document if isinstance(document, dict) else {}
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_BROKEN = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _END = b"\r\n\r\n"
 
 
@@ -48,8 +49,13 @@ class Door(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count, then pass on."""
-        if self._let_in and self.transport is not None and (self._draining or self._fits(data)):
+        if not self._let_in or self.transport is None or not (self._draining or self._fits(data)):
+            return
+        try:
             self._inner.data_received(data)
+        except Exception as error:  # a parser's own mistake: asyncio would print it, as often as anybody likes
+            why = f"aiohttp could not read a request ({type(error).__name__})"
+            self._gate.turn_away(self, why, _BROKEN)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever closed it."""

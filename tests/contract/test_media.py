@@ -171,7 +171,7 @@ async def test_what_is_too_large_is_not_read_to_its_end(graph: Place, sender: Se
     with pytest.raises(RemoteError, match="larger"):
         await sender.open(LINE, "7")
     graph.says("/file", body=gzip.compress(b"x" * 50_000_000), headers={"Content-Encoding": "gzip"})
-    with pytest.raises(RemoteError, match="larger"):
+    with pytest.raises(AerobotError):  # ours, or that of an aiohttp which unpacks no more than it was asked for
         await sender.open(LINE, "7")
     graph.says("/file", body=b"x" * 1_000_000)
     assert len(await sender.open(LINE, "7")) == 1_000_000
@@ -192,6 +192,25 @@ async def test_a_body_that_breaks_off_is_no_file(graph: Place, sender: Sender) -
     graph.answers["/file"] = half
     with pytest.raises(NetworkError):
         await sender.open(LINE, "7")
+
+
+async def test_a_graph_that_is_silent_is_named(graph: Place) -> None:
+    """An error says what it was, also where it has no words of its own."""
+    released = asyncio.Event()
+
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    graph.answers["/v25.0/7"] = silent
+    sender = Sender(graph_url=graph.url, version="v25.0", timeout=0.2)
+    await sender.start()
+    try:
+        with pytest.raises(NetworkError, match=r"reached: \w*[Tt]imeout"):
+            await sender.open(LINE, "7")
+    finally:
+        released.set()
+        await sender.close()
 
 
 GRAPH = "https://graph.facebook.com/v25.0"

@@ -10,8 +10,9 @@ import pytest
 
 from aerobot import events
 from aerobot.config import load
+from aerobot.host.gate import Gate
 from aerobot.runtime.values import limits
-from tests.front import Front, heard, hello
+from tests.front import Front, default_limits, heard, hello
 
 SOON = 10.0
 """Seconds within which what must happen must have happened; the limits below are far shorter."""
@@ -304,6 +305,27 @@ async def test_chunked_garbage_ends(stack: AsyncExitStack, tmp_path: Path, garba
     await gone(front)
     assert await front.stored() == {}
     assert await front.post(hello("wamid.1")) == 200
+
+
+async def test_a_parser_that_stumbles_is_answered_for(tmp_path: Path) -> None:
+    """An exception of what is behind the gate is 400 and a notice, not a traceback of asyncio's for each request."""
+    said: list[str] = []
+    gate = Gate(default_limits(tmp_path), said.append)
+
+    class Stumbling(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise ValueError(data)
+
+    server = await asyncio.get_running_loop().create_server(lambda: gate.door(Stumbling()), "127.0.0.1", 0)
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET http://[ HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(SOON):
+            assert (await heard(reader)).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    server.close()
+    gate.close()
+    assert said == [f"connections closed: {n} because aiohttp could not read a request (ValueError)" for n in (1, 2)]
 
 
 async def test_a_bomb_is_not_unpacked(stack: AsyncExitStack, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ class Call:
 async def read(request: web.Request, parts: Sequence[str], tokens: Tokens, *, require_proof: bool) -> Call:
     """Read a call and check who calls. Raises ``Refused`` and ``TooLarge``.
 
-    The token may stand in the header, the query or the body; files are left for who wants them.
+    The token may stand in the query, the body or the header, and counts in that order; files are left for who
+    wants them.
     """
     bodiless = request.method in ("GET", "HEAD") or request.content_type.startswith("multipart/")
     raw = b"" if bodiless else await bounded(request, LONGEST)
@@ -84,10 +85,11 @@ async def read(request: web.Request, parts: Sequence[str], tokens: Tokens, *, re
 
 
 def _given(request: web.Request, raw: bytes) -> str:
+    named = request.query.get("access_token") or _peek(request, raw).get("access_token")
+    if named:
+        return str(named)
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() in ("bearer", "oauth"):
-        return given.strip()
-    return str(request.query.get("access_token") or _peek(request, raw).get("access_token", ""))
+    return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
 
 def _peek(request: web.Request, raw: bytes) -> Mapping[str, object]:

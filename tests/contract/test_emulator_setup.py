@@ -259,6 +259,14 @@ class TestDebugToken:
             "scopes": [],
         }
 
+    async def test_a_parameter_counts_more_than_the_header(self, world: World) -> None:
+        """Clients whose every call has the user's token in the header give the app's own beside it."""
+        query = {"access_token": world.portal.app.token}
+        path = f"{world.app}/subscriptions"
+        assert (await world.error("GET", path))[1] == 15
+        assert (await world.done("GET", path, params=query))["data"][0]["object"] == "whatsapp_business_account"
+        assert (await world.error("GET", world.number, params={"access_token": "EAAnonsense"}))[:2] == (401, 190)
+
     async def test_viewers(self, world: World) -> None:
         """A wrong secret, one with a line end, a wrong app, no token, no input: all are errors."""
         query = {"input_token": world.token}

@@ -56,6 +56,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Other words that ``message`` takes for the same kinds."""
 
+UNDELIVERABLE = 131026
+"""Nobody on WhatsApp has the number."""
+
 Json = dict[str, object]
 
 
@@ -129,9 +132,19 @@ def inbound(line: Line, sender: Sender, *messages: Mapping[str, object]) -> Json
 
 
 def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json:
-    """A body with receipts; it names the user in ``contacts`` unless all of them are ``failed``."""
-    named = any(status.get("status") != "failed" for status in statuses)
-    return envelope(line, statuses=statuses, contacts=[contact(sender)] if named else ())
+    """A body with receipts; of a number that cannot be reached (131026) ``contacts`` knows nothing but that number.
+
+    Meta's page on user ids says that ``failed`` has no ``contacts``; those seen since have them:
+    github.com/david-lev/pywa/issues/227.
+    """
+    lost = any(_undeliverable(status) for status in statuses)
+    named = {"wa_id": sender.phone} if lost else contact(sender)
+    return envelope(line, statuses=statuses, contacts=[named] if sender.phone or not lost else ())
+
+
+def _undeliverable(status: Mapping[str, object]) -> bool:
+    errors = status.get("errors")
+    return isinstance(errors, list) and any(error["code"] == UNDELIVERABLE for error in errors)
 
 
 def message(
@@ -340,6 +353,15 @@ def new_wamid(random: Random, phone: str = "", *, outgoing: bool = False) -> str
     head = b"\x1c\x18" + bytes([len(digits)]) + digits + b"\x15\x02\x00"
     body = (b"\x11" if outgoing else b"\x12") + b"\x18" + bytes([len(unique)]) + unique + b"\x00"
     return "wamid." + base64.b64encode(head + body).decode()
+
+
+def scoped_id(phone: str) -> str:
+    """The business-scoped id of the user with this number, always the same one.
+
+    Since April 2026 every webhook names users by one, beside their number or instead of it (Meta:
+    Business-scoped user IDs).
+    """
+    return f"US.{int.from_bytes(hashlib.sha256(phone.encode()).digest()[:8], 'big'):020d}"
 
 
 def set_path(document: object, path: str, value: object) -> None:

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from aerobot.emulator.server import Emulator
+from aerobot.emulator.webhooks import scoped_id
 from aerobot.errors import NetworkError, RemoteError
 
 USER = "15550123456"
@@ -256,6 +257,13 @@ class TestAccepted:
         contact = {"input": "US.13491208655302741918", "user_id": "US.13491208655302741918"}
         assert (status, answer["contacts"]) == (200, [contact])
 
+    async def test_a_number_is_found_by_its_user_id(self, graph: Graph) -> None:
+        """What is sent to the id of somebody whose number is known appears in that chat."""
+        watch = graph.emulator.watch()
+        body = {"messaging_product": "whatsapp", "recipient": scoped_id(USER), **TEXT}
+        assert (await graph.call("POST", f"/{graph.number}/messages", json=body))[0] == 200
+        assert (await anext(watch))["phone"] == USER
+
     async def test_forms_are_taken(self, graph: Graph) -> None:
         """Graph reads form bodies too, objects as JSON within them."""
         body = {"messaging_product": "whatsapp", "to": USER, "type": "text", "text": '{"body":"Hi"}'}
@@ -476,11 +484,12 @@ class TestWebhooks:
         assert headers["Content-Type"] == "application/json"
         assert b'"body":"\\u00e9\\/\\ud83d\\ude00"' in body
         value = host.values[0]
-        assert value["contacts"] == [{"profile": {"name": "Alex Rivera"}, "wa_id": USER}]
+        user = scoped_id(USER)
+        assert value["contacts"] == [{"profile": {"name": "Alex Rivera"}, "wa_id": USER, "user_id": user}]
         [message] = value["messages"]
         assert message.pop("timestamp").isdigit()
         text = {"body": "é/😀"}
-        assert message == {"from": USER, "id": wamid, "type": "text", "text": text}
+        assert message == {"from": USER, "from_user_id": user, "id": wamid, "type": "text", "text": text}
 
     async def test_credentials(self) -> None:
         """A seed makes them repeatable, without one they are new each time, and their secrets do not print."""
@@ -643,13 +652,14 @@ class TestFaults:
 
     @pytest.mark.parametrize(("name", "code"), [("window_closed", 131047), ("undeliverable", 131026)])
     async def test_fails_later(self, graph: Graph, host: Host, name: str, code: int) -> None:
-        """Accepted, then a ``failed`` receipt with the error and without contacts."""
+        """Accepted, then a ``failed`` receipt with the error; 131026 knows nothing of the user but the number."""
         graph.emulator.arm(name)
         wamid = await graph.sent(**TEXT, biz_opaque_callback_data="p")
         await host.until(lambda: host.told(wamid))
         [value] = host.values
         [status] = value["statuses"]
-        assert "contacts" not in value
+        known = {"profile": {"name": "Alex Rivera"}, "user_id": scoped_id(USER)}
+        assert value["contacts"] == [{"wa_id": USER} | (known if code == 131047 else {})]
         assert (status["status"], status["errors"][0]["code"]) == ("failed", code)
         assert status["biz_opaque_callback_data"] == "p"
         await asyncio.sleep(0.05)
@@ -736,7 +746,8 @@ class TestControl:
         status, sent = await control(graph.emulator, graph.session, "POST", path, {"text": "Hoi", "client": "c1"})
         assert status == 201
         await host.until(lambda: host.bodies)
-        assert host.values[0]["contacts"] == [{"profile": {"name": "Bo"}, "wa_id": "31612345678"}]
+        user = {"wa_id": "31612345678", "user_id": scoped_id("31612345678")}
+        assert host.values[0]["contacts"] == [{"profile": {"name": "Bo"}} | user]
         assert host.values[0]["messages"][0]["id"] == sent["wamid"]
         form = aiohttp.FormData({"caption": "look", "client": "c2"})
         form.add_field("file", PNG, filename="a.png", content_type="image/png")

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from collections.abc import Mapping
 from random import Random
 
 import pytest
@@ -18,6 +20,7 @@ from aerobot.emulator.webhooks import (
     message,
     new_wamid,
     receipt,
+    scoped_id,
     set_path,
     sign,
     status,
@@ -108,11 +111,20 @@ class TestEnvelope:
         value = inbound(LINE, ANA, made("text"))["entry"][0]["changes"][0]["value"]
         assert value["contacts"] == [contact(ANA)]
 
-    def test_failed_receipts_come_without_contacts(self) -> None:
-        """Statuses carry ``contacts``, except failed ones."""
-        for word, there in (("sent", True), ("delivered", True), ("read", True), ("failed", False)):
-            body = receipt(LINE, ANA, status("w", word, recipient=ANA, timestamp=1))
-            assert ("contacts" in body["entry"][0]["changes"][0]["value"]) is there
+    def test_receipts_name_the_user(self) -> None:
+        """Statuses carry ``contacts``, failed ones too; a number that nobody has comes without a user id."""
+        for word in ("sent", "delivered", "read", "failed"):
+            assert self.contacts(ANA, status("w", word, recipient=ANA, timestamp=1)) == [contact(ANA)]
+        closed = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131047, "Re-engagement message")])
+        assert self.contacts(ANA, closed) == [contact(ANA)]
+        lost = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131026, "Message undeliverable")])
+        assert self.contacts(ANA, lost) == [{"wa_id": "16505551234"}]
+        assert self.contacts(HIDDEN, lost) is None
+
+    @staticmethod
+    def contacts(user: Sender, told: Mapping[str, object]) -> object:
+        """``contacts`` of a body with this receipt."""
+        return receipt(LINE, user, told)["entry"][0]["changes"][0]["value"].get("contacts")
 
 
 class TestMessages:
@@ -218,6 +230,14 @@ class TestStatus:
         assert error["error_data"] == {"details": "More than 24 hours"}
         assert found["errors"] == [error]
         assert status("w", "failed", recipient=HIDDEN, timestamp=7)["recipient_user_id"] == "NL.77aB"
+
+
+class TestScopedId:
+    def test_is_one_of_its_own_for_each_number(self) -> None:
+        """Two letters, a dot and digits, always the same for a number."""
+        ids = [scoped_id("15550123456"), scoped_id("15550123457"), scoped_id("15550123456")]
+        assert all(re.fullmatch(r"[A-Z]{2}\.[0-9]{20}", found) for found in ids)
+        assert ids[0] == ids[2] != ids[1]
 
 
 class TestWamid:

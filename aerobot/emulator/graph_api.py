@@ -110,6 +110,8 @@ class GraphApi:
         if self._media.has(call.node) and not call.edge:
             call.token.need(MESSAGING)
             return answer(self._media.answer(call.request, call.node))
+        if call.method == "GET" and not call.edge and (template := self._accounts.template(call)) is not None:
+            return answer(template)
         raise not_there(call.method, call.node)
 
     async def _on_number(self, call: Call, number: Number) -> web.StreamResponse:

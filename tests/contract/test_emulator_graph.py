@@ -353,7 +353,7 @@ class TestRefused:
             (rows(1, description="x" * 73), 131009, "Row description is too long. Max length is 72"),
             (rows(0), 131009, "Section has no rows"),
             ({"type": "template", "template": {"name": "x"}}, 100, "must be a JSON object."),
-            ({"type": "interactive", "interactive": {"type": "carousel"}}, 131009, "Unsupported interactive"),
+            ({"type": "interactive", "interactive": {"type": "hologram"}}, 131009, "Unsupported interactive"),
         ],
     )
     async def test_over_the_limit(self, graph: Graph, body: dict[str, Any], code: int, words: str) -> None:

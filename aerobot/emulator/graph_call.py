@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from aerobot.emulator.bodies import bounded
-from aerobot.emulator.graph_errors import Refused, no_field, parameter, required
+from aerobot.emulator.graph_errors import Refused, no_field, no_token, parameter, required
 from aerobot.emulator.outgoing import maybe_json, parse
 from aerobot.emulator.tokens import Token, Tokens
 
@@ -76,11 +76,12 @@ async def read(request: web.Request, parts: Sequence[str], tokens: Tokens, *, re
     bodiless = request.method in ("GET", "HEAD") or request.content_type.startswith("multipart/")
     raw = b"" if bodiless else await bounded(request, LONGEST)
     query = {key: maybe_json(value) for key, value in request.query.items()}
-    given = _given(request, raw)
+    node, edge = (parts[0], "/".join(parts[1:])) if parts else ("", "")
+    if not (given := _given(request, raw)):
+        raise no_token(node)
     proof = query.get("appsecret_proof", _peek(request, raw).get("appsecret_proof"))
     token = tokens.check(given, None if proof is None else str(proof), require_proof=require_proof)
     body = parse(raw, request.content_type)
-    node, edge = (parts[0], "/".join(parts[1:])) if parts else ("", "")
     return Call(request=request, node=node, edge=edge, token=token, params=query | dict(body), body=body)
 
 

@@ -277,7 +277,7 @@ class TestDebugToken:
         assert await seen(f"{world.app}|wrong") == (401, 190, None, "Invalid OAuth access token signature.")
         assert (await seen(f"{world.portal.app.token}\n"))[:2] == (401, 190)
         assert (await seen("123|wrong"))[:2] == (400, 101)
-        assert (await seen(""))[:2] == (401, 190)
+        assert (await seen(""))[:2] == (400, 2500)
         missing = await world.error("GET", "debug_token")
         assert missing == (400, 100, None, "(#100) The parameter input_token is required.")
 

@@ -74,13 +74,16 @@ def read(body: Json, *, business: str, knows_phone: Known, knows_media: Known) -
         raise required(kind)
     callback = a_text(body, "biz_opaque_callback_data", default="")
     within("biz_opaque_callback_data", callback, 512, 0)
-    text, media, link = check(kind, body[kind], knows_media)
+    content = body[kind]
+    if isinstance(content, str):
+        content = maybe_json(content)
+    text, media, link = check(kind, content, knows_media)
     return Outgoing(
         to=to,
         recipient=recipient,
         input=str(body.get("to") or body.get("recipient")),
         type=kind,
-        content=body[kind],
+        content=content,
         text=text,
         about=_context(body, kind),
         callback_data=callback,

@@ -374,3 +374,11 @@ def test_a_reply_keeps_what_it_is_about() -> None:
     found = judge("text", {"body": "Hi"}, context={"message_id": "wamid.x"}, biz_opaque_callback_data="x" * 512)
     assert (found.about, found.callback_data) == ("wamid.x", "x" * 512)
     assert refused("text", {"body": "Hi"}, biz_opaque_callback_data="x" * 513)[0] == 100
+
+
+def test_content_may_be_json_in_a_string() -> None:
+    """Graph decodes an object or list that stands in a string, as it does in forms; whatsapp-api-js relies on it."""
+    found = judge("contacts", '[{"name":{"formatted_name":"Sam"}}]', biz_opaque_callback_data='{"a":1}')
+    assert (found.content, found.text) == ([{"name": {"formatted_name": "Sam"}}], "Sam")
+    assert found.callback_data == '{"a":1}'
+    assert refused("text", '{"body"')[0] == 100

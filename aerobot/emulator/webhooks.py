@@ -132,14 +132,19 @@ def inbound(line: Line, sender: Sender, *messages: Mapping[str, object]) -> Json
 
 
 def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json:
-    """A body with receipts; of a number that cannot be reached (131026) ``contacts`` knows nothing but that number.
+    """A body with receipts; ``contacts`` has the user's ids, and the user name once it reached somebody.
 
-    Meta's page on user ids says that ``failed`` has no ``contacts``; those seen since have them:
-    github.com/david-lev/pywa/issues/227.
+    Of a number that cannot be reached (131026) it has nothing but the number. Meta's page on user ids says that
+    ``failed`` has no ``contacts``; those seen since have them, and no profile name anywhere:
+    github.com/david-lev/pywa/issues/188 and 227.
     """
-    lost = any(_undeliverable(status) for status in statuses)
-    named = {"wa_id": sender.phone} if lost else contact(sender)
-    return envelope(line, statuses=statuses, contacts=[named] if sender.phone or not lost else ())
+    ids = contact(sender)
+    del ids["profile"]
+    if any(_undeliverable(status) for status in statuses):
+        ids.pop("user_id", None)
+    elif sender.username and all(status["status"] in ("delivered", "read", "played") for status in statuses):
+        ids["profile"] = {"username": sender.username}
+    return envelope(line, statuses=statuses, contacts=[ids] if ids else ())
 
 
 def _undeliverable(status: Mapping[str, object]) -> bool:

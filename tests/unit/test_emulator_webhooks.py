@@ -111,15 +111,18 @@ class TestEnvelope:
         value = inbound(LINE, ANA, made("text"))["entry"][0]["changes"][0]["value"]
         assert value["contacts"] == [contact(ANA)]
 
-    def test_receipts_name_the_user(self) -> None:
-        """Statuses carry ``contacts``, failed ones too; a number that nobody has comes without a user id."""
-        for word in ("sent", "delivered", "read", "failed"):
-            assert self.contacts(ANA, status("w", word, recipient=ANA, timestamp=1)) == [contact(ANA)]
+    def test_receipts_know_the_user(self) -> None:
+        """By ids, and by the user name once the message arrived; 131026 only by the number; never by another name."""
+        ids = {"wa_id": "16505551234", "user_id": "US.13491208655302741918"}
+        arrived = ids | {"profile": {"username": "ana.n"}}
+        for word, known in (("sent", ids), ("delivered", arrived), ("read", arrived), ("failed", ids)):
+            assert self.contacts(ANA, status("w", word, recipient=ANA, timestamp=1)) == [known]
         closed = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131047, "Re-engagement message")])
-        assert self.contacts(ANA, closed) == [contact(ANA)]
+        assert self.contacts(ANA, closed) == [ids]
         lost = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131026, "Message undeliverable")])
         assert self.contacts(ANA, lost) == [{"wa_id": "16505551234"}]
         assert self.contacts(HIDDEN, lost) is None
+        assert self.contacts(HIDDEN, status("w", "read", recipient=HIDDEN, timestamp=1)) == [{"user_id": "NL.77aB"}]
 
     @staticmethod
     def contacts(user: Sender, told: Mapping[str, object]) -> object:

@@ -104,14 +104,25 @@ def envelope(
     field: str = "messages",
 ) -> Json:
     """One webhook body (Meta: up to 1,000 updates); what is empty is left out."""
+    change = _change(line, messages=messages, statuses=statuses, contacts=contacts, field=field)
+    entry = {"id": line.business_account_id, "changes": [change]}
+    return {"object": "whatsapp_business_account", "entry": [entry]}
+
+
+def _change(
+    line: Line,
+    *,
+    messages: Iterable[Mapping[str, object]],
+    statuses: Iterable[Mapping[str, object]],
+    contacts: Iterable[Mapping[str, object]],
+    field: str = "messages",
+) -> Json:
     metadata = {"display_phone_number": line.display_phone_number, "phone_number_id": line.phone_number_id}
     value: Json = {"messaging_product": "whatsapp", "metadata": metadata}
     for key, items in (("contacts", contacts), ("messages", messages), ("statuses", statuses)):
         if found := [dict(item) for item in items]:
             value[key] = found
-    change = {"value": value, "field": field}
-    entry = {"id": line.business_account_id, "changes": [change]}
-    return {"object": "whatsapp_business_account", "entry": [entry]}
+    return {"value": value, "field": field}
 
 
 def contact(sender: Sender) -> Json:
@@ -132,24 +143,61 @@ def inbound(line: Line, sender: Sender, *messages: Mapping[str, object]) -> Json
 
 
 def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json:
-    """A body with receipts; ``contacts`` has the user's ids, and the user name once it reached somebody.
+    """A body with one user's receipts."""
+    known: Json = {}
+    for told in statuses:
+        known = _joined(known, _known(sender, told))
+    return envelope(line, statuses=statuses, contacts=[known] if known else ())
 
-    Of a number that cannot be reached (131026) it has nothing but the number. Meta's page on user ids says that
-    ``failed`` has no ``contacts``; those seen since have them, and no profile name anywhere:
-    github.com/david-lev/pywa/issues/188 and 227.
+
+def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]]) -> Json:
+    """One body with many updates, as Meta batches them: an entry for each account, a change for each number.
+
+    An update is the number, the user, whether it is a message (else a status), and the message or status itself.
+    Each user stands in ``contacts`` once, with all that the updates tell.
     """
-    ids = contact(sender)
-    del ids["profile"]
-    if any(_undeliverable(status) for status in statuses):
-        ids.pop("user_id", None)
-    elif sender.username and all(status["status"] in ("delivered", "read", "played") for status in statuses):
-        ids["profile"] = {"username": sender.username}
-    return envelope(line, statuses=statuses, contacts=[ids] if ids else ())
+    lines: dict[Line, tuple[list[Json], list[Json], dict[Sender, Json]]] = {}
+    for line, sender, is_message, content in updates:
+        messages, statuses, users = lines.setdefault(line, ([], [], {}))
+        (messages if is_message else statuses).append(dict(content))
+        users[sender] = _joined(users.get(sender, {}), _known(sender, content))
+    entries: dict[str, list[Json]] = {}
+    for line, (messages, statuses, users) in lines.items():
+        contacts = [known for known in users.values() if known]
+        change = _change(line, messages=messages, statuses=statuses, contacts=contacts)
+        entries.setdefault(line.business_account_id, []).append(change)
+    found = [{"id": account, "changes": changes} for account, changes in entries.items()]
+    return {"object": "whatsapp_business_account", "entry": found}
 
 
-def _undeliverable(status: Mapping[str, object]) -> bool:
-    errors = status.get("errors")
-    return isinstance(errors, list) and any(error["code"] == UNDELIVERABLE for error in errors)
+def _known(sender: Sender, content: Mapping[str, object]) -> Json:
+    """What ``contacts`` tells of the user of one message or status; nothing beside ``system``.
+
+    Beside a status it has the ids, and the user name once the message reached somebody; of a number that cannot be
+    reached (131026) nothing but the number. Meta's page on user ids says that ``failed`` has no ``contacts``; those
+    seen since have them, and no profile name anywhere: github.com/david-lev/pywa/issues/188 and 227.
+    """
+    if content.get("type") == "system":
+        return {}
+    found = contact(sender)
+    if "status" not in content:
+        return found
+    del found["profile"]
+    errors = content.get("errors")
+    if isinstance(errors, list) and any(error["code"] == UNDELIVERABLE for error in errors):
+        found.pop("user_id", None)
+    elif sender.username and content["status"] in ("delivered", "read", "played"):
+        found["profile"] = {"username": sender.username}
+    return found
+
+
+def _joined(one: Json, other: Json) -> Json:
+    """Both together; what only one of them knows is kept."""
+    profile: Json = {}
+    for part in (one, other):
+        if isinstance(said := part.get("profile"), Mapping):
+            profile |= said
+    return {**one, **other} | ({"profile": profile} if profile else {})
 
 
 def message(

@@ -90,6 +90,7 @@ class Talk:
         self._client = client
         self.url = client.until(lambda line: line["op"] == "listening")["url"]
         meta.run(meta.emulator.connect(self.url))
+        meta.emulator.portal.add_template("greeting", "Hi {{1}}, how are you?")
         self.first = self.act("text", text="Hi/😀")
         self.greeted = client.until(lambda line: line["op"] == "message")
         client.begin(self.first)
@@ -224,7 +225,7 @@ SENDS: dict[str, tuple[str, object]] = {
     "template with a parameter": (
         "template",
         {
-            "name": "hello_world",
+            "name": "greeting",
             "language": ANY,
             "components": [{"type": "body", "parameters": [{"type": "text", "text": "Ana"}]}],
         },

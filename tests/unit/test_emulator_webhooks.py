@@ -16,6 +16,7 @@ from aerobot.emulator.webhooks import (
     contact,
     envelope,
     failure,
+    gathered,
     inbound,
     message,
     new_wamid,
@@ -123,6 +124,21 @@ class TestEnvelope:
         assert self.contacts(ANA, lost) == [{"wa_id": "16505551234"}]
         assert self.contacts(HIDDEN, lost) is None
         assert self.contacts(HIDDEN, status("w", "read", recipient=HIDDEN, timestamp=1)) == [{"user_id": "NL.77aB"}]
+
+    def test_a_batch_names_each_user_once(self) -> None:
+        """With all that its messages and receipts tell of them; who is only in a ``system`` message is not named."""
+        sent = status("w", "sent", recipient=ANA, timestamp=1)
+        ben = Sender(phone="16505559999", name="Ben", user_id="US.1")
+        body = gathered(
+            [
+                (LINE, ANA, False, sent),
+                (LINE, ANA, True, made("text")),
+                (LINE, ben, False, status("v", "sent", recipient=ben, timestamp=1)),
+                (LINE, HIDDEN, True, made("system", HIDDEN)),
+            ]
+        )
+        value = body["entry"][0]["changes"][0]["value"]
+        assert value["contacts"] == [contact(ANA), {"wa_id": "16505559999", "user_id": "US.1"}]
 
     @staticmethod
     def contacts(user: Sender, told: Mapping[str, object]) -> object:

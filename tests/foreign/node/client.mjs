@@ -3,6 +3,7 @@
 // The library has no setting for Graph's address. Its documented `ponyfill.fetch` changes the host here, nothing else.
 // It begins once a line on stdin names a message to react to, and ends with stdin.
 
+import { webcrypto } from "node:crypto";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { WhatsAppAPI } from "whatsapp-api-js/middleware/node-http";
@@ -12,6 +13,8 @@ import {
   BodyParameter, Button, CatalogProduct, Contacts, Document, Footer, Header, Image, Interactive, Language, ListSection,
   Location, Name, Phone, Product, ProductSection, Reaction, Row, Sticker, Template, Text, Video,
 } from "whatsapp-api-js/messages";
+
+globalThis.crypto ??= webcrypto; // which Node 18 hides behind a flag
 
 const { GRAPH_URL, ACCESS_TOKEN, APP_SECRET, VERIFY_TOKEN, PHONE_NUMBER_ID, RECIPIENT } = process.env;
 const LINK = "https://example.com/file";
@@ -108,7 +111,7 @@ function operations(about) {
       choose(new ActionProductList("44", new ProductSection("New", ...products)), new Header("Shop")),
     "template": () => send(new Template("hello_world", new Language("en_US"))),
     "template with a parameter": () =>
-      send(new Template("hello_world", new Language("en_US"), new BodyComponent(new BodyParameter("Ana")))),
+      send(new Template("greeting", new Language("en_US"), new BodyComponent(new BodyParameter("Ana")))),
     "mark as read": () => api.markAsRead(PHONE_NUMBER_ID, about),
     "typing": () => api.markAsRead(PHONE_NUMBER_ID, about, "text"),
     "retrieve media": async () => {

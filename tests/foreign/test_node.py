@@ -64,10 +64,10 @@ class Client:
             if holds(self.told[-1]):
                 return self.told[-1]
 
-    def begin(self, about: str) -> None:
-        """Let it work; ``about`` is a message on the phone."""
+    def tell(self, line: str) -> None:
+        """The first line is the id of a message on the phone and lets it work; each later one is sent as a text."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{about}\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Talk:
         meta.emulator.portal.add_template("greeting", "Hi {{1}}, how are you?")
         self.first = self.act("text", text="Hi/😀")
         self.greeted = client.until(lambda line: line["op"] == "message")
-        client.begin(self.first)
+        client.tell(self.first)
         client.until(lambda line: line["op"] == "done")
         self.answers = {line["op"]: line for line in client.told if "answer" in line or "error" in line}
 
@@ -109,6 +109,17 @@ class Talk:
         """What the client makes of something done on the phone."""
         wamid = self.act(kind, **more)
         return self._client.until(lambda line: line["op"] == "message" and line["message"]["id"] == wamid)
+
+    def fails(self, fault: str) -> dict[str, Any]:
+        """How a text fares whose sending is spoilt by this fault: the answer, or what the client is told later."""
+
+        async def armed() -> None:
+            self.meta.emulator.arm(fault)
+
+        self.meta.run(armed())
+        self._client.tell("Hi")
+        answer: dict[str, Any] = self._client.until(lambda line: line["op"] == "said")["answer"]
+        return answer if "error" in answer else self.statuses(answer["messages"][0]["id"], "failed")[-1]
 
     def answer(self, op: str) -> Any:
         """What the client's call returned."""
@@ -372,3 +383,17 @@ def test_follows_a_message(talk: Talk) -> None:
     ]
     assert [bool(line.get("pricing")) for line in told] == [True, True, False]
     assert {line["phone"] for line in told} == {USER}
+
+
+@pytest.mark.parametrize(("fault", "code"), [("window_closed", 131047), ("undeliverable", 131026)])
+def test_learns_why_a_message_failed(talk: Talk, fault: str, code: int) -> None:
+    """Accepted, then failed, with the code and the number."""
+    told = talk.fails(fault)
+    assert (told["status"], told["error"]["code"], told["phone"]) == ("failed", code, USER)
+
+
+@pytest.mark.parametrize(("fault", "code"), [("not_on_list", 131030), ("rate_limited", 130429), ("token_expired", 190)])
+def test_is_refused(talk: Talk, fault: str, code: int) -> None:
+    """A refusal by code, in Meta's envelope."""
+    error = talk.fails(fault)["error"]
+    assert (error["code"], error["type"]) == (code, "OAuthException")

@@ -1,6 +1,7 @@
 """PyWa, released and unpatched, against the emulated Meta: what it sends arrives, what happens it understands."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -609,10 +610,21 @@ def test_follows_a_message(meta: EmulatedMeta, bot: Bot) -> None:
         assert (found.pricing is not None, found.from_user.wa_id) == (price, USER)
 
 
-def test_waits_for_what_becomes_of_it(meta: EmulatedMeta, bot: Bot) -> None:
-    """PyWa's own waiting ends when the emulator says that the message was read."""
-    sent = bot.wa.send_message(USER, "Hi")
-    assert sent.wait_until_read(timeout=10).id == sent.id
+def test_waits_for_the_reply(meta: EmulatedMeta, bot: Bot) -> None:
+    """PyWa's own waiting ends with what the person writes (again and again, as nobody can see PyWa begin to wait)."""
+    heard = threading.Event()
+
+    def insist() -> None:
+        while not heard.wait(0.05):
+            act(meta, "text", text="Yes")
+
+    person = threading.Thread(target=insist)
+    person.start()
+    try:
+        assert bot.wa.send_message(USER, "Sure?").wait_for_reply(timeout=10).text == "Yes"
+    finally:
+        heard.set()
+        person.join()
 
 
 def test_a_reaction_is_only_sent(meta: EmulatedMeta, bot: Bot) -> None:

@@ -1,7 +1,8 @@
 // whatsapp-api-js at work: one JSON line for each operation, then one for each thing that its webhook is told.
 //
 // The library has no setting for Graph's address. Its documented `ponyfill.fetch` changes the host here, nothing else.
-// It begins once a line on stdin names a message to react to, and ends with stdin.
+// The first line on stdin names a message to react to, and the work begins; each later one is a text to send. It ends
+// with stdin.
 
 import { webcrypto } from "node:crypto";
 import { createServer } from "node:http";
@@ -130,18 +131,26 @@ function operations(about) {
   };
 }
 
-async function work(about) {
-  for (const [op, run] of Object.entries(operations(about))) {
-    try {
-      say(op, { answer: await run() });
-    } catch (error) {
-      say(op, { error: String(error) });
-    }
+async function attempt(op, run) {
+  try {
+    say(op, { answer: await run() });
+  } catch (error) {
+    say(op, { error: String(error) });
   }
+}
+
+async function work(about) {
+  for (const [op, run] of Object.entries(operations(about))) await attempt(op, run);
   say("done");
 }
 
 server.listen(0, "127.0.0.1", () => say("listening", { url: `http://127.0.0.1:${server.address().port}/hook` }));
+
+let begun = false;
 createInterface({ input: process.stdin })
-  .on("line", (about) => work(about))
+  .on("line", (line) => {
+    if (begun) attempt("said", () => send(new Text(line)));
+    else work(line);
+    begun = true;
+  })
   .on("close", () => process.exit());

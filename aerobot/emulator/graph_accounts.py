@@ -3,6 +3,7 @@
 Sources: Meta's pages "WhatsApp Business Account", "Subscribed apps", "Webhook overrides", "Message templates".
 """
 
+import json
 import re
 
 from aerobot.emulator.business import Account
@@ -22,6 +23,8 @@ UNSET = (
     "message_send_ttl_seconds", "previous_category", "quality_score", "sub_category",
 )  # fmt: skip
 """What a template may have and these have not: asked for, it is left out."""
+NAMED = re.compile(r"\{\{\s*[a-z_]")
+"""Where a placeholder of a template begins that has a name instead of a number."""
 MOST_TEMPLATES = 250
 """Of an account that is not verified (Meta: Message templates)."""
 TEMPLATE_FIELDS = "name,parameter_format,components,language,status,category,id"
@@ -183,7 +186,7 @@ def _template(template: Template) -> dict[str, object]:
     known: dict[str, object] = {
         "id": template.id,
         "name": template.name,
-        "parameter_format": "POSITIONAL",
+        "parameter_format": "NAMED" if NAMED.search(json.dumps(template.components)) else "POSITIONAL",
         "components": [dict(part) for part in template.components],
         "language": template.language,
         "status": template.status,

@@ -585,6 +585,10 @@ class TestAccount:
         assert await world.done("GET", hello["id"], params=fields) == named
         assert (await world.error("GET", hello["id"], params={"fields": "nosuch"}))[1] == 100
         assert (await world.error("DELETE", hello["id"]))[2] == 33
+        for name, body, wanted in (("n", "Hi {{who}}", "NAMED"), ("p", "Hi {{1}}", "POSITIONAL")):
+            world.portal.add_template(name, body)
+            [found] = (await world.done("GET", path, params={"name": name}))["data"]
+            assert found["parameter_format"] == wanted
 
     async def test_every_field_of_an_account(self, world: World) -> None:
         """What clients ask an account for is there, or is left out where Meta would have nothing to say."""

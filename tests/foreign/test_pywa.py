@@ -11,6 +11,7 @@ from unittest.mock import ANY
 import httpx
 import pytest
 from pywa import WhatsApp, errors, types
+from pywa.types import templates
 from pywa.types.flows import FlowActionType, FlowStatus
 from pywa.types.templates import TemplateLanguage
 from pywa_async import WhatsApp as AsyncWhatsApp
@@ -372,6 +373,34 @@ def test_reads_templates(wa: WhatsApp) -> None:
     [hello] = list(found)
     assert (hello.name, found.total_count, found.message_template_limit) == ("hello_world", 1, 250)
     assert wa.get_template(hello.id).name == "hello_world"
+
+
+def test_a_template_from_creation_to_deletion(meta: EmulatedMeta, wa: WhatsApp) -> None:
+    """Created, read back, sent with its parameters by name, refused without them, deleted, gone."""
+    spoken = templates.BodyText("Hi {{who}}, shall we?", who="Ana")
+    buttons = templates.Buttons(buttons=[templates.QuickReplyButton(text="Yes")])
+    made = wa.create_template(
+        templates.Template(
+            name="greeting",
+            language=TemplateLanguage.ENGLISH_US,
+            category=templates.TemplateCategory.UTILITY,
+            parameter_format=templates.ParamFormat.NAMED,
+            components=[templates.HeaderText(text="Hello"), spoken, templates.FooterText(text="Bye"), buttons],
+        )
+    )
+    found = wa.get_template(made.id)
+    assert (found.status, found.parameter_format) == (made.status, "NAMED")
+    assert found.components[1].to_dict() == spoken.to_dict()
+    said = spoken.params(who="Bo"), templates.QuickReplyButton.params(callback_data="yes", index=0)
+    assert wa.send_template(USER, "greeting", TemplateLanguage.ENGLISH_US, said).status == "accepted"
+    [body, button] = shown(meta)["content"]["components"]
+    assert body["parameters"] == [{"type": "text", "parameter_name": "who", "text": "Bo"}]
+    assert button["parameters"] == [{"type": "payload", "payload": "yes"}]
+    with pytest.raises(errors.TemplateParamCountMismatch):
+        wa.send_template(USER, "greeting", TemplateLanguage.ENGLISH_US, [])
+    assert wa.delete_template("greeting").success
+    with pytest.raises(errors.TemplateNotExists):
+        wa.send_template(USER, "greeting", TemplateLanguage.ENGLISH_US, said)
 
 
 def test_sets_the_business_profile(wa: WhatsApp) -> None:

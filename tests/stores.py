@@ -69,6 +69,11 @@ class Sqlite:
             yield
             db.execute("PRAGMA query_only = OFF")
 
+    def content(self) -> bytes:
+        """All bytes that the files hold."""
+        files = [f for f in self.path.parent.iterdir() if f.name.startswith("aerobot.db")]
+        return b"".join(file.read_bytes() for file in files)
+
     @contextmanager
     def commits(self, store: Store) -> Iterator[Callable[[], int]]:
         """How many transactions were committed meanwhile."""

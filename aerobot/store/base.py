@@ -65,7 +65,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one update: stored (``new``) or seen before, and where it went."""
+    """What became of one update: stored (``new``) or seen before, and where it went.
+
+    ``failed_turn`` is the turn that a ``failed`` status puts on the failed list.
+    """
 
     update: Update
     new: bool
@@ -74,7 +77,7 @@ class Outcome:
     channel: str = "whatsapp"
     conversation_id: int | None = None
     part_id: str | None = None
-    turn_id: int | None = None
+    failed_turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

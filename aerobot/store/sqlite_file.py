@@ -11,7 +11,16 @@ from aerobot.errors import ConfigError
 from aerobot.store.sqlite import check_version, newest_version
 from aerobot.store.sqlite_threads import connect
 
-TABLES = ("conversations", "messages", "turns", "parts", "receipts", "deliveries", "bots")
+TABLES = {
+    "conversations": "conversations WHERE channel <> 'forgotten'",
+    "messages": "messages",
+    "turns": "turns",
+    "parts": "parts",
+    "receipts": "receipts",
+    "deliveries": "deliveries WHERE state <> 'erased'",
+    "bots": "bots",
+}
+"""What is counted, and where: what was erased is nothing to count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +52,8 @@ def info(path: Path) -> Info:
             " AND p.state IN ('planned', 'sending', 'unknown')) AS parts"
         ).fetchone()
         counts = {
-            table: db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608
-            for table in TABLES
+            name: db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608
+            for name, table in TABLES.items()
         }
         failed = None
         if version > 1:

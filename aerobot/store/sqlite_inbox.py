@@ -179,7 +179,8 @@ def _receipt(db: sqlite3.Connection, delivery: Delivery, update: Update, receipt
         apply_receipt(db, part, storable(receipt.wamid), receipt.status, failure_json(receipt.failure), now)
     return Outcome(
         update=update, new=True, state="joined" if part else "waiting", part_id=part_id,
-        conversation_id=part["conversation_id"] if part else None, turn_id=part["turn_id"] if part else None,
+        conversation_id=part["conversation_id"] if part else None,
+        failed_turn=_listed(db, part["turn_id"]) if part and receipt.status == "failed" else None,
     )  # fmt: skip
 
 
@@ -221,11 +222,21 @@ def apply_receipt(db: sqlite3.Connection, part: sqlite3.Row, wamid: str, status:
 
 def _list_as_failed(db: sqlite3.Connection, turn_id: int, error: str, now: int) -> None:
     """Meta took it and could not deliver it: a turn that was settled goes onto the failed list after all."""
-    db.execute(
-        "UPDATE turns SET failed_at = ?, cause = ? WHERE id = ? AND state = 'settled' AND failed_at IS NULL"
-        " AND capture = 0 AND conversation_id IN (SELECT id FROM conversations WHERE channel = 'whatsapp')",
-        (now, cause_of(error), turn_id),
-    )
+    if _listed(db, turn_id) is not None:
+        db.execute(
+            "UPDATE turns SET failed_at = ?, cause = ? WHERE id = ? AND state = 'settled' AND failed_at IS NULL",
+            (now, cause_of(error), turn_id),
+        )
+
+
+def _listed(db: sqlite3.Connection, turn_id: int) -> int | None:
+    """The turn, if it is one of those that stand on the failed list when they fail: a real user's."""
+    row = db.execute(
+        "SELECT t.id FROM turns t JOIN conversations c ON c.id = t.conversation_id"
+        " WHERE t.id = ? AND t.capture = 0 AND c.channel = 'whatsapp'",
+        (turn_id,),
+    ).fetchone()
+    return row["id"] if row else None
 
 
 def cause_of(error: str) -> str:

@@ -88,7 +88,7 @@ async def test_what_meta_could_not_deliver_is_listed(desk: Desk) -> None:
     await desk.settle(work, last, finish=True)
     turns = await failed(desk)
     assert [turn.cause for turn in turns] == ["131026", "131049"]
-    assert outcome.turn_id == turns[0].turn_id
+    assert outcome.failed_turn == turns[0].turn_id
 
 
 @pytest.mark.parametrize("outcome", ["answered", "silent", "ignored"])

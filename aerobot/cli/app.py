@@ -49,8 +49,11 @@ def assembled() -> typer.Typer:
         ask,
         bots,
         configure,
+        conversations,
         create,
+        db,
         doctor,
+        failed,
         login,
         run,
         sandbox,
@@ -71,7 +74,8 @@ def assembled() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     for module in (
-        sandbox, configure, login, create, activate, ask, bots, run, send_test, send, webhook, templates, doctor, status
+        sandbox, configure, login, create, activate, ask, bots, run, send_test, send, webhook, templates, doctor,
+        status, failed, conversations, db,
     ):  # fmt: skip
         module.register(app)
     return app

@@ -46,8 +46,8 @@ def _register_backup(db: typer.Typer) -> None:
     ) -> None:
         """Copy the database as it is at this moment, while a host goes on working on it.
 
-        The copy is one file (0600), complete when it appears. To restore it, stop the host and put it in the
-        database's place, or name it: serve.database.
+        The copy is one file (0600), complete when it appears. To use it, name it: serve.database. Or stop the host,
+        remove the database with its -wal and -shm files, and put the copy in its place.
         """
         from aerobot.store import sqlite_file
 

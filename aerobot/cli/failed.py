@@ -18,7 +18,7 @@ ROW = 30
 """Characters of a cause's words in the list."""
 Turn = Mapping[str, Any]
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[N]...", help="Turns of the list.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="N", help="Turns of the list.")]
 Cause = Annotated[
     str | None, typer.Option("--cause", metavar="CAUSE", help="All of one cause: Meta's code, engine or send.")
 ]
@@ -28,7 +28,7 @@ All = Annotated[bool, typer.Option("--all", help="The whole list.")]
 def register(app: typer.Typer) -> None:
     """Add the group; alone it lists."""
     failed = group(
-        app, "failed", "Turns that failed for good: why, and how they go on.", panel=OPERATE, alone=_list
+        app, "failed", "List the turns that failed for good; show why, retry, discard.", panel=OPERATE, alone=_list
     )
     _register_reading(failed)
     _register_retry(failed)

@@ -14,7 +14,7 @@ import pytest
 from aerobot.emulator import webhooks
 from aerobot.errors import ConfigError
 from aerobot.store import sqlite_file
-from aerobot.store.base import UNKNOWN_WAIT_MS, Part
+from aerobot.store.base import UNKNOWN_WAIT_MS, Part, Plan
 from aerobot.store.sqlite import SqliteStore
 from aerobot.store.upkeep import ENGINE, REMEMBER_MS, SEND, FailedTurn, Swept, sweep_all
 from tests.stores import ANA, BEN, BOT, ERROR, LINE, NUMBER, Clock, Desk, Sqlite, refused, texts
@@ -162,7 +162,8 @@ async def test_an_engine_is_asked_again(desk: Desk) -> None:
     """The same messages, thought about anew; a fallback that was said stays said, before what is said now."""
     await desk.hear("one", id="wamid.a")
     work = await desk.take()
-    (fallback,) = await desk.plan(work, "Sorry", outcome="fell_back", error="boom")
+    fallback = Part(id="zz", position=0, kind="text", said="Sorry", body={})
+    await desk.store.plan(work, Plan(parts=(fallback,), outcome="fell_back", error="boom"))
     await desk.settle(work, fallback, finish=True)
     await desk.store.upkeep.retry([work.turn_id])
     again = await desk.take()

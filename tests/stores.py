@@ -1,8 +1,10 @@
 """The backends of the store's contract suite, and short words for what Meta and a worker do to a store."""
 
+import contextlib
 import itertools
 import resource
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +75,11 @@ class Sqlite:
         """All bytes that the files hold."""
         files = [f for f in self.path.parent.iterdir() if f.name.startswith("aerobot.db")]
         return b"".join(file.read_bytes() for file in files)
+
+    def rows(self, table: str) -> int:
+        """How many rows are committed."""
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            return int(db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
 
     @contextmanager
     def commits(self, store: Store) -> Iterator[Callable[[], int]]:

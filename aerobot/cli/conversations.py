@@ -62,10 +62,14 @@ def _register_forget(inner: typer.Typer) -> None:
         """Erase a person: messages, replies, receipts, names, and every raw delivery that names them.
 
         Also what is not answered yet. It cannot be undone. Digests stay, so that a delivery that Meta repeats
-        brings nothing back; backups made earlier still have it all.
+        brings nothing back; backups made earlier still have it all. With --yes WHO must be the whole number, id or
+        name.
         """
         place = reach(run)
         people = _same_person(place, who, number)
+        if yes and who is not None and not _whole(people[0], who):
+            hint = f"Without --yes you are asked. It is --id {people[0]['id']}: {_who(people[0])}"
+            raise UsageError(f"{who} is only a part of what is found: with --yes give the whole.", hint)
         _announce(run, place, people)
         if not yes and not run.terminal.confirm("Erase it for good?"):
             run.terminal.say("Nothing was erased.")
@@ -107,6 +111,15 @@ def _same_person(place: Reach, who: str | None, number: int | None) -> list[Fact
         listed = "\n".join(f"--id {person['id']:<6}{_who(person)}" for person in people[:10])
         raise UsageError(f"{len(people)} people are found by {who}. Which one?", listed)
     return people
+
+
+def _whole(person: Facts, who: str) -> bool:
+    """Whether somebody was named by a whole number (in any of its forms), a whole id or the whole name."""
+    from aerobot.whatsapp import rules
+
+    forms = rules.number_forms("".join(c for c in who if c.isdigit()))
+    known = {identity["value"] for identity in person["identities"]}
+    return who in known or not known.isdisjoint(forms) or who.casefold() == person["name"].casefold()
 
 
 # -- what is shown ------------------------------------------------------------------------------------------------

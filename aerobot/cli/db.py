@@ -75,7 +75,7 @@ def _register_purge(db: typer.Typer) -> None:
         """Delete deliveries, messages, replies and receipts that are older than serve.retention_days.
 
         A running host does so by itself, every hour. What is not finished stays, and so do the digests by which a
-        message that Meta repeats (for a week) is known.
+        message that Meta repeats (for a week) is known. Names and numbers stay until `aerobot conversations forget`.
         """
         wanted = days if days is not None else run.settings().get("serve.retention_days")
         if days is None and not wanted:
@@ -129,7 +129,7 @@ def _show(run: Run, found: "Info", days: int) -> None:
     counts = found.counts
     said = f"{count(counts['messages'], 'message')} in {count(counts['conversations'], 'conversation')}"
     rest = f"{count(counts['parts'], 'reply', 'replies')}, {count(counts['receipts'], 'receipt')}"
-    raw = count(counts["deliveries"], "raw delivery", "raw deliveries")
+    raw = count(counts["deliveries"], "delivery", "deliveries")
     waits = f"{count(found.waiting_messages, 'message')} and {count(found.waiting_parts, 'reply', 'replies')}"
     failed = "unknown in this version" if found.failed is None else count(found.failed, "turn")
     lines = [

@@ -8,6 +8,8 @@ from typing import Any
 from aerobot import events
 from aerobot.terminal import Terminal, safe
 
+WIDTH = 80
+"""Columns that a line should fit."""
 HANG = 30
 """Where a long event goes on below."""
 SHORT = {
@@ -168,10 +170,13 @@ class Stream:
         self._terminal.say(f"{self._faint(clock)} {arrow} {text}".rstrip(), hang=HANG)
 
     def _mark(self, at: int, state: str, text: str, remedy: str | None = None, *, listed: int | None = None) -> None:
-        """A marked line; a turn that went onto the failed list is named at its end, by the command that shows it."""
-        mark = self._terminal.painted_mark(state)
-        where = f"  aerobot failed show {listed}" if listed is not None else ""
-        self._line(at, f" {mark} ", safe(text) + where)
+        """A marked line; a turn that went onto the failed list is named by the command that shows it, never broken."""
+        mark, text = self._terminal.painted_mark(state), safe(text)
+        where = f"aerobot failed show {listed}" if listed is not None else ""
+        fits = where and len(text) + len(where) <= WIDTH - 15
+        self._line(at, f" {mark} ", f"{text}  {where}" if fits else text)
+        if where and not fits:
+            self._terminal.say(f"{'':13}{where}")
         if remedy:
             self._terminal.say(f"{'':13}{safe(remedy)}", hang=13)
 

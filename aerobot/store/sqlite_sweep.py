@@ -8,6 +8,8 @@ from aerobot.store.upkeep import REMEMBER_MS, Place, Swept
 
 BATCH = 200
 """Rows that one commit looks at."""
+UPDATES = 1000
+"""Digests that one commit forgets."""
 _Step = Callable[[sqlite3.Connection, int, int, Place], tuple[Swept, Place | None]]
 
 
@@ -70,7 +72,7 @@ def _receipts(db: sqlite3.Connection, before: int, _: int, place: Place) -> tupl
 
 def _deliveries(db: sqlite3.Connection, before: int, now: int, place: Place) -> tuple[Swept, Place | None]:
     """Raw bodies; the row and its digests stay while Meta may still send the same again."""
-    rows = _page(db, "received_at, state", "deliveries", "received_at", place, before)
+    rows = _few(db, _page(db, "received_at, state", "deliveries", "received_at", place, before))
     old = [row for row in rows if row["old"] and row["id"] not in place.kept]
     known = now - REMEMBER_MS
     gone = _ids(row for row in old if row["received_at"] < known)
@@ -81,6 +83,16 @@ def _deliveries(db: sqlite3.Connection, before: int, now: int, place: Place) -> 
         bodies=erase(db, emptied),
     )
     return swept, _on(place, rows)
+
+
+def _few(db: sqlite3.Connection, rows: list[sqlite3.Row]) -> list[sqlite3.Row]:
+    """As many deliveries as one commit may take: a body brings up to a thousand digests. At least one."""
+    updates = 0
+    for place, row in enumerate(rows):
+        updates += db.execute("SELECT COUNT(*) FROM updates WHERE delivery_id = ?", (row["id"],)).fetchone()[0]
+        if updates > UPDATES and place:
+            return rows[:place]
+    return rows
 
 
 def erase(db: sqlite3.Connection, ids: str) -> int:

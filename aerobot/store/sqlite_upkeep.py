@@ -119,7 +119,9 @@ def _sum(one: Forgotten, other: Forgotten) -> Forgotten:
 def _empty_log(path: Path) -> None:
     """Write the log into the database and cut it: what was erased must not live on there.
 
-    It waits for others up to the connection's five seconds; who stays longer leaves it to a later checkpoint.
+    First as far as nobody is held up, then the little that is left. It waits for others up to the connection's five
+    seconds; who stays longer leaves it to a later checkpoint.
     """
     with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

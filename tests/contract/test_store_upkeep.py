@@ -506,6 +506,26 @@ async def test_messages_are_taken_while_it_sweeps(desk: Desk, clock: Clock) -> N
     assert await desk.store.backlog() == (rests, 0)
 
 
+async def test_no_commit_of_a_sweep_is_large(desk: Desk, clock: Clock, backend: Sqlite) -> None:
+    """A body may bring a thousand updates: of such bodies one is a commit's work, of small ones many."""
+    for _ in range(4):
+        batch = webhooks.inbound(LINE, ANA, desk.message(kind="unsupported"))
+        batch["entry"][0]["changes"][0]["value"]["messages"] += [
+            desk.message(kind="unsupported") for _ in range(899)
+        ]
+        await desk.receive(batch)
+    clock.forward(31 * DAY)
+    left = [backend.rows("messages") + backend.rows("updates")]
+
+    async def rest() -> None:
+        left.append(backend.rows("messages") + backend.rows("updates"))
+
+    await sweep_all(desk.store.upkeep, clock.now - 30 * DAY, rest=rest)
+    assert left[0] == 7200
+    assert left[-1] == 0
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 1000
+
+
 async def test_a_crash_in_the_middle_of_a_sweep_harms_nothing(
     desk: Desk, backend: Sqlite, clock: Clock, tmp_path: Path
 ) -> None:

@@ -337,6 +337,35 @@ def test_several_people_who_fit_are_named(place: Place) -> None:
     assert [person["name"] for person in place.json("conversations", "list")["conversations"]] == ["Ana"]
 
 
+def test_a_part_of_a_name_erases_nobody_unasked(place: Place) -> None:
+    """--yes in a script is for exactly one person: last digits or half a name are refused, and say who it would be."""
+
+    async def one(desk: Desk) -> None:
+        await desk.hear("Hi", webhooks.Sender(phone="5491123454821", name="Anastasia", user_id="AR.77"))
+
+    seed(place, one)
+    for who in ("Ana", "4821", "1123454821"):
+        done = place.ask("conversations", "forget", who, "--yes", code=2)
+        assert "--id 1: ··4821 Anastasia" in done.stderr
+    assert place.ask("conversations", "forget", "+54 11 2345-4821", "--yes")
+
+
+def test_all_conversations_of_one_person_go_together(place: Place) -> None:
+    """With every bot, and those of tests with the same number."""
+
+    async def several(desk: Desk) -> None:
+        await desk.hear("to one")
+        await desk.hear("to two", bot_id="bt_two")
+        await desk.hear("to Ben", BEN)
+        await desk.store.announce("bt_one", "wamid.t", capture=True, ttl_ms=60_000)
+        await desk.hear("a test", id="wamid.t")
+
+    seed(place, several)
+    gone = place.json("conversations", "forget", f"+{ANA.phone}", "--yes")["forgotten"]
+    assert [one["erased"]["messages"] for one in gone] == [1, 1, 1]
+    assert [person["name"] for person in place.json("conversations", "list")["conversations"]] == ["Ben"]
+
+
 def test_an_erasure_that_is_killed_can_be_repeated(place: Place) -> None:
     """kill -9 in the middle: the person is still found, and a second try erases the rest."""
 

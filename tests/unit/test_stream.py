@@ -20,7 +20,7 @@ def shown(event: events.Event) -> list[str]:
 def part(**more: Any) -> events.PartSettled:
     given = {
         "bot_id": "b", "conversation_id": 1, "turn_id": 7, "part_id": "p", "state": "failed", "kind": "text",
-        "who": "31612345678", "text": "hi", "code": 131026, "error": "not on WhatsApp", "remedy": "Ask.", **more,
+        "who": "31612345678", "text": "hi", "code": 131026, "error": "no WhatsApp", "remedy": "Ask.", **more,
     }  # fmt: skip
     return events.PartSettled(**given)
 
@@ -52,3 +52,10 @@ def test_what_goes_onto_the_failed_list_is_named_by_its_command(event: events.Ev
 def test_what_is_not_on_the_list_is_not_named(event: events.Event) -> None:
     """Tests, what is tried again, and what went well."""
     assert not any("aerobot failed" in line for line in shown(event))
+
+
+def test_a_long_line_keeps_the_command_whole() -> None:
+    """Where it does not fit 80 columns it stands below, to be copied."""
+    lines = shown(part(error="the recipient is not among the allowed ones of the test number, nor anywhere"))
+    assert lines[1] == f"{'':13}aerobot failed show 7"
+    assert "aerobot failed" not in lines[0]

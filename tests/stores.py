@@ -16,6 +16,7 @@ from aerobot.emulator import webhooks
 from aerobot.errors import Fenced
 from aerobot.store.base import Delivery, Outcome, Part, Plan, Settlement, Store, Verdict, Work
 from aerobot.store.sqlite import SqliteStore
+from aerobot.store.upkeep import FailedTurn
 from aerobot.whatsapp import webhook
 
 BOT, NUMBER = "bt_one", "106540352242922"
@@ -115,7 +116,7 @@ class Clock:
 class Desk:
     """A store with short words for what Meta and a worker do to it."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: SqliteStore, clock: Clock) -> None:
         self.store = store
         self.clock = clock
         self._count = itertools.count(1)
@@ -170,6 +171,19 @@ class Desk:
         for part, following in itertools.zip_longest(parts, parts[1:]):
             await self.settle(work, part, start=following.id if following else None, finish=following is None)
         return parts
+
+    async def stuck(self, text: str = "Hi", sender: webhooks.Sender = ANA, **more: Any) -> tuple[Part, ...]:
+        """A turn of three parts whose second one fails for good."""
+        await self.hear(text, sender, **more)
+        work = await self.take()
+        parts = await self.plan(work, "arrives", "fails", "is never tried")
+        await self.settle(work, parts[0], start=parts[1].id)
+        await self.settle(work, parts[1], "failed", error=ERROR, finish=True)
+        return parts
+
+    async def failed(self, **more: Any) -> tuple[FailedTurn, ...]:
+        """The failed list."""
+        return await self.store.upkeep.failed(**{"cause": "", "ids": (), "limit": 100, **more})
 
     async def verdict(self, wamid: str, bot_id: str = BOT) -> Verdict:
         verdict = await self.store.verdict(bot_id, wamid)

@@ -2,38 +2,17 @@
 
 import asyncio
 import itertools
-import sqlite3
-import subprocess
-import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aerobot.emulator import webhooks
-from aerobot.errors import ConfigError
-from aerobot.store import sqlite_file
 from aerobot.store.base import UNKNOWN_WAIT_MS, Part, Plan
-from aerobot.store.sqlite import SqliteStore
-from aerobot.store.upkeep import ENGINE, REMEMBER_MS, SEND, FailedTurn, Swept, sweep_all
-from tests.stores import ANA, BEN, BOT, ERROR, LINE, NUMBER, Clock, Desk, Sqlite, refused, texts
+from aerobot.store.upkeep import ENGINE, REMEMBER_MS, SEND, Swept, sweep_all
+from tests.stores import ANA, BEN, BOT, ERROR, LINE, Clock, Desk, Sqlite, refused, texts
 
 DAY = 24 * 3_600_000
-
-
-async def failed(desk: Desk, **more: Any) -> tuple[FailedTurn, ...]:
-    return await desk.store.upkeep.failed(**{"cause": "", "ids": (), "limit": 100, **more})
-
-
-async def stuck(desk: Desk, text: str = "Hi", sender: webhooks.Sender = ANA, **more: Any) -> tuple[Part, ...]:
-    """A turn of three parts whose second one fails for good."""
-    await desk.hear(text, sender, **more)
-    work = await desk.take()
-    parts = await desk.plan(work, "arrives", "fails", "is never tried")
-    await desk.settle(work, parts[0], start=parts[1].id)
-    await desk.settle(work, parts[1], "failed", error=ERROR, finish=True)
-    return parts
 
 
 async def no_rest() -> None:
@@ -49,8 +28,8 @@ async def sweep(desk: Desk, days: float = 30) -> Swept:
 
 async def test_a_send_that_finally_failed_is_listed(desk: Desk, clock: Clock) -> None:
     """With its cause, Meta's words, the remedy, how often it was tried, and where a retry begins."""
-    parts = await stuck(desk, "Where is it?")
-    (turn,) = await failed(desk)
+    parts = await desk.stuck("Where is it?")
+    (turn,) = await desk.failed()
     assert (turn.cause, turn.code, turn.error, turn.remedy) == ("131026", 131026, "not on WhatsApp", "ask")
     assert (turn.asked, turn.phone, turn.attempts, turn.retries) == (("Where is it?",), ANA.phone, 1, 0)
     assert turn.resumes is not None
@@ -68,7 +47,7 @@ async def test_an_engine_that_failed_is_listed(desk: Desk, outcome: str) -> None
     parts = await desk.plan(work, *said, outcome=outcome, error="bot.py:31 KeyError")
     for part in parts:
         await desk.settle(work, part, finish=True)
-    (turn,) = await failed(desk)
+    (turn,) = await desk.failed()
     assert (turn.cause, turn.error, turn.resumes) == (ENGINE, "bot.py:31 KeyError", None)
     assert turn.fell_back is (outcome == "fell_back")
 
@@ -77,16 +56,16 @@ async def test_what_meta_could_not_deliver_is_listed(desk: Desk) -> None:
     """A ``failed`` status after the send was accepted, whether the turn was over already or not."""
     await desk.hear("one")
     (part,) = await desk.answer(await desk.take(), "yes")
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
     outcome = await desk.status(f"wamid.out.{part.id}", "failed", code=131026)
     await desk.hear("two")
     work = await desk.take()
     early, last = await desk.plan(work, "a", "b")
     await desk.settle(work, early, start=last.id)
     await desk.status(f"wamid.out.{early.id}", "failed", code=131049)
-    assert len(await failed(desk)) == 1
+    assert len(await desk.failed()) == 1
     await desk.settle(work, last, finish=True)
-    turns = await failed(desk)
+    turns = await desk.failed()
     assert [turn.cause for turn in turns] == ["131026", "131049"]
     assert outcome.failed_turn == turns[0].turn_id
 
@@ -96,7 +75,7 @@ async def test_what_did_not_fail_is_not_listed(desk: Desk, outcome: str) -> None
     """Answers, silence, and messages that nobody was to answer."""
     await desk.hear("one")
     await desk.plan(await desk.take(), outcome=outcome)
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
 
 
 async def test_a_test_is_never_listed(desk: Desk) -> None:
@@ -109,29 +88,29 @@ async def test_a_test_is_never_listed(desk: Desk) -> None:
     await desk.hear("one", id="wamid.c")
     (part,) = await desk.answer(await desk.take(), "yes")
     await desk.status(f"wamid.out.{part.id}", "failed", code=131026)
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
 
 
 async def test_the_list_by_cause_by_id_and_in_figures(desk: Desk) -> None:
     """What bulk retries choose from."""
-    await stuck(desk, "one")
+    await desk.stuck("one")
     await desk.hear("two")
     await desk.plan(await desk.take(), outcome="failed", error="no")
-    await stuck(desk, "three")
-    first, second, third = await failed(desk)
-    assert await failed(desk, cause=ENGINE) == (second,)
-    assert await failed(desk, cause="131026") == (first, third)
-    assert await failed(desk, ids=[third.turn_id, 999]) == (third,)
-    assert await failed(desk, limit=2) == (first, second)
+    await desk.stuck("three")
+    first, second, third = await desk.failed()
+    assert await desk.failed(cause=ENGINE) == (second,)
+    assert await desk.failed(cause="131026") == (first, third)
+    assert await desk.failed(ids=[third.turn_id, 999]) == (third,)
+    assert await desk.failed(limit=2) == (first, second)
     assert await desk.store.upkeep.causes() == (("131026", 2), (ENGINE, 1))
 
 
 async def test_a_retry_resumes_at_the_failed_part(desk: Desk) -> None:
     """What arrived is not said twice, the rest of the chain follows, and the message is answered in the end."""
-    parts = await stuck(desk, id="wamid.a")
-    (turn,) = await failed(desk)
+    parts = await desk.stuck(id="wamid.a")
+    (turn,) = await desk.failed()
     assert await desk.store.upkeep.retry([turn.turn_id, 999]) == {turn.turn_id}
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
     assert (await desk.verdict("wamid.a")).state == "in_turn"
     work = await desk.take()
     assert work.thought
@@ -144,17 +123,17 @@ async def test_a_retry_resumes_at_the_failed_part(desk: Desk) -> None:
     await desk.settle(work, parts[1], start=parts[2].id)
     await desk.settle(work, parts[2], finish=True)
     assert (await desk.verdict("wamid.a")).state == "answered"
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
     assert await desk.store.upkeep.retry([turn.turn_id]) == frozenset()
 
 
 async def test_a_retry_that_fails_again_is_listed_again(desk: Desk) -> None:
     """It knows how often it was retried."""
-    parts = await stuck(desk)
-    (turn,) = await failed(desk)
+    parts = await desk.stuck()
+    (turn,) = await desk.failed()
     await desk.store.upkeep.retry([turn.turn_id])
     await desk.settle(await desk.take(), parts[1], "failed", error={"code": 131047, "title": "closed"}, finish=True)
-    (again,) = await failed(desk)
+    (again,) = await desk.failed()
     assert (again.turn_id, again.cause, again.retries) == (turn.turn_id, "131047", 1)
 
 
@@ -172,7 +151,7 @@ async def test_an_engine_is_asked_again(desk: Desk) -> None:
     verdict = await desk.verdict("wamid.a")
     assert [part.said for part in verdict.parts] == ["Sorry", "the answer", "and more"]
     assert (verdict.state, verdict.outcome) == ("answered", "answered")
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
 
 
 async def test_a_fallback_that_did_not_arrive_goes(desk: Desk) -> None:
@@ -193,7 +172,7 @@ async def test_what_was_not_delivered_is_said_again_and_the_rest_is_not(desk: De
     await desk.hear("one", id="wamid.a")
     lost, fine = await desk.answer(await desk.take(), "lost", "fine")
     await desk.status(f"wamid.out.{lost.id}", "failed", code=131026)
-    (turn,) = await failed(desk)
+    (turn,) = await desk.failed()
     await desk.store.upkeep.retry([turn.turn_id])
     work = await desk.take()
     assert [(p.id, p.state, p.receipt) for p in work.parts] == [(lost.id, "planned", ""), (fine.id, "sent", "")]
@@ -205,7 +184,7 @@ async def test_old_news_about_the_send_that_failed_moves_nothing(desk: Desk, sta
     await desk.hear("one", id="wamid.a")
     (part,) = await desk.answer(await desk.take(), "yes")
     await desk.status(f"wamid.out.{part.id}", "failed", code=131026)
-    (turn,) = await failed(desk)
+    (turn,) = await desk.failed()
     await desk.store.upkeep.retry([turn.turn_id])
     work = await desk.take()
     if state == "sending":
@@ -225,7 +204,7 @@ async def test_a_status_about_an_outcome_nobody_knew_settles_the_retry(desk: Des
     work = await desk.take()
     (part,) = await desk.plan(work, "yes")
     await desk.settle(work, part, "failed", error={"code": None, "title": "its outcome stayed unknown"}, finish=True)
-    (turn,) = await failed(desk)
+    (turn,) = await desk.failed()
     assert turn.cause == SEND
     await desk.store.upkeep.retry([turn.turn_id])
     work = await desk.take()
@@ -236,8 +215,8 @@ async def test_a_status_about_an_outcome_nobody_knew_settles_the_retry(desk: Des
 
 async def test_a_retry_disturbs_nobody_who_works(desk: Desk) -> None:
     """While a later turn of the conversation is worked on, the retried one waits, and is due right afterwards."""
-    await stuck(desk, "one")
-    (turn,) = await failed(desk)
+    await desk.stuck("one")
+    (turn,) = await desk.failed()
     await desk.hear("two")
     work = await desk.take()
     await desk.store.upkeep.retry([turn.turn_id])
@@ -248,18 +227,18 @@ async def test_a_retry_disturbs_nobody_who_works(desk: Desk) -> None:
 
 async def test_retries_of_one_turn_at_once_are_one(desk: Desk) -> None:
     """Whoever comes second is told that it is no longer on the list."""
-    await stuck(desk)
-    (turn,) = await failed(desk)
+    await desk.stuck()
+    (turn,) = await desk.failed()
     results = await asyncio.gather(*(desk.store.upkeep.retry([turn.turn_id]) for _ in range(5)))
     assert sorted(map(len, results)) == [0, 0, 0, 0, 1]
 
 
 async def test_what_is_discarded_stays_failed(desk: Desk) -> None:
     """It leaves the list and nothing else changes."""
-    await stuck(desk, id="wamid.a")
-    (turn,) = await failed(desk)
+    await desk.stuck(id="wamid.a")
+    (turn,) = await desk.failed()
     assert await desk.store.upkeep.discard([turn.turn_id, 999]) == {turn.turn_id}
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
     assert (await desk.verdict("wamid.a")).state == "failed"
     assert await desk.store.upkeep.discard([turn.turn_id]) == frozenset()
     assert await desk.claim() == ()
@@ -267,14 +246,14 @@ async def test_what_is_discarded_stays_failed(desk: Desk) -> None:
 
 async def test_the_failed_list_survives_a_crash(desk: Desk, backend: Sqlite, clock: Clock, tmp_path: Path) -> None:
     """So does a retry: it is on the disk when the call returns."""
-    await stuck(desk, "one", ANA)
-    await stuck(desk, "two", BEN)
-    first, second = await failed(desk)
+    await desk.stuck("one", ANA)
+    await desk.stuck("two", BEN)
+    first, second = await desk.failed()
     await desk.store.upkeep.retry([first.turn_id])
     again = backend.after_a_crash(tmp_path / "copy").store(clock)
     await again.open()
     other = Desk(again, clock)
-    assert [turn.turn_id for turn in await failed(other)] == [second.turn_id]
+    assert [turn.turn_id for turn in await other.failed()] == [second.turn_id]
     assert (await other.take()).turn_id == first.turn_id
     await again.close()
 
@@ -460,13 +439,13 @@ async def test_a_redelivery_within_metas_week_is_known_however_short_the_retenti
 
 async def test_a_failed_turn_is_swept_with_its_time(desk: Desk, clock: Clock) -> None:
     """Nobody can be answered a month later; what was retried in time is not finished, and stays."""
-    await stuck(desk, "one", ANA)
-    await stuck(desk, "two", BEN)
-    _, second = await failed(desk)
+    await desk.stuck("one", ANA)
+    await desk.stuck("two", BEN)
+    _, second = await desk.failed()
     await desk.store.upkeep.retry([second.turn_id])
     clock.forward(31 * DAY)
     await sweep(desk)
-    assert await failed(desk) == ()
+    assert await desk.failed() == ()
     assert [work.turn_id for work in await desk.claim()] == [second.turn_id]
 
 
@@ -548,201 +527,3 @@ async def test_a_crash_in_the_middle_of_a_sweep_harms_nothing(
 
     await sweep_all(desk.store.upkeep, clock.now - 30 * DAY, rest=crash)
     assert next(count) >= 4
-
-
-# -- versions ------------------------------------------------------------------------------------------------
-
-
-def former(path: Path, version: int) -> None:
-    """A database as an earlier aerobot made it."""
-    folder = resources.files("aerobot.store").joinpath("migrations")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)[:version]
-    with sqlite3.connect(path) as db:
-        for file in files:
-            db.executescript(file.read_text("utf-8"))
-        db.execute(f"PRAGMA user_version = {version}")
-        db.executescript(FORMER)
-    db.close()
-
-
-FORMER = f"""
-INSERT INTO conversations VALUES (1, '{BOT}', '{NUMBER}', 'whatsapp', 'Ana', '31612345678', '', 3, 3, NULL, 5, NULL, 7,
-    1763900000000, 1763900000000);
-INSERT INTO identities VALUES ('{BOT}', 'whatsapp', 'phone', '31612345678', 1);
-INSERT INTO turns VALUES (1, 1, 1, 'settled', 'answered', '', 5, 0, 10, 11),
-    (2, 1, 2, 'settled', 'failed', 'boom', 5, 0, 12, 13), (3, 1, 3, 'settled', 'answered', '', 5, 0, 14, 15);
-INSERT INTO messages VALUES (1, '{BOT}', 1, 1, 'w1', 'text', 'one', '{{}}', '{{}}', NULL, 10, 'failed', '', 0, 1, 1),
-    (2, '{BOT}', 1, 2, 'w2', 'text', 'two', '{{}}', '{{}}', NULL, 12, 'failed', 'boom', 0, 1, 2),
-    (3, '{BOT}', 1, 3, 'w3', 'text', 'three', '{{}}', '{{}}', NULL, 14, 'answered', '', 0, 1, 3),
-    (4, '{BOT}', 1, 4, 'w4', 'text', 'four', '{{"id": "w4", "type": "text", "text": {{"body": "four"}}}}', '{{}}', NULL,
-    16, 'queued', '', 0, 1, NULL);
-INSERT INTO parts VALUES
-    ('p1', 1, 1, 0, 'text', 'a', '{{}}', 'failed', 1, 0, 11, NULL, '{{"code": 131047, "title": "closed"}}', ''),
-    ('p3', 3, 1, 0, 'text', 'c', '{{}}', 'sent', 1, 0, 15, 'w', '', 'read');
-"""
-
-
-async def test_a_database_one_version_back_opens_with_everything_in_it(tmp_path: Path, clock: Clock) -> None:
-    """What had failed is on the list, what waits is answered, what was said is still known."""
-    path = tmp_path / "aerobot.db"
-    former(path, 1)
-    assert sqlite_file.info(path).version == 1
-    assert sqlite_file.info(path).failed is None
-    store = SqliteStore(path, clock=clock)
-    await store.open()
-    desk = Desk(store, clock)
-    assert [(turn.turn_id, turn.cause, turn.error) for turn in await failed(desk)] == [
-        (1, "131047", "closed"),
-        (2, ENGINE, "boom"),
-    ]
-    assert texts(await desk.claim()) == ["four"]
-    assert [line.text for line in await store.upkeep.talk(1, limit=9)] == ["one", "a", "two", "three", "c", "four"]
-    await store.close()
-    assert sqlite_file.info(path).version == sqlite_file.info(path).newest_version
-
-
-async def test_a_migration_that_breaks_leaves_the_former_version(tmp_path: Path, clock: Clock) -> None:
-    """Each version is one transaction: where it cannot be finished nothing of it stays, and nothing is lost."""
-    path = tmp_path / "aerobot.db"
-    former(path, 1)
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE INDEX receipts_of_part ON messages (id)")  # in the way of the next version
-    db.close()
-    with pytest.raises(ConfigError, match="cannot be opened"):
-        await SqliteStore(path, clock=clock).open()
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
-        assert db.execute("SELECT COUNT(*) FROM messages").fetchone() == (4,)
-        assert "failed_at" not in [row[1] for row in db.execute("PRAGMA table_info(turns)")]
-        db.execute("DROP INDEX receipts_of_part")
-    db.close()
-    store = SqliteStore(path, clock=clock)
-    await store.open()
-    await store.close()
-
-
-OPENER = """
-import asyncio, sys
-from pathlib import Path
-from aerobot.errors import ConfigError
-from aerobot.store.sqlite import SqliteStore
-
-async def main():
-    store = SqliteStore(Path(sys.argv[1]))
-    sys.stdin.readline()
-    try:
-        await store.open()
-    except ConfigError as error:
-        print("refused", error.message, flush=True)
-        return
-    print("open", flush=True)
-    sys.stdin.readline()
-    await store.close()
-
-asyncio.run(main())
-"""
-
-
-def test_two_processes_that_open_at_once_migrate_once(tmp_path: Path) -> None:
-    """One has the file, the others are told who; the database is whole and of the newest version."""
-    path = tmp_path / "aerobot.db"
-    former(path, 1)
-    openers = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPENER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    for opener in openers:
-        assert opener.stdin is not None
-        opener.stdin.write("\n")
-        opener.stdin.flush()
-    answers = [opener.stdout.readline() for opener in openers if opener.stdout]
-    for opener in openers:
-        opener.communicate("\n", timeout=20)
-    assert sorted(answer.split()[0] for answer in answers) == ["open", "refused", "refused", "refused"]
-    assert all("uses the database" in answer for answer in answers if answer.startswith("refused"))
-    assert sqlite_file.info(path).version == sqlite_file.info(path).newest_version
-    assert sqlite_file.info(path).counts["messages"] == 4
-
-
-# -- copies --------------------------------------------------------------------------------------------------
-
-
-async def test_a_backup_while_messages_arrive_is_whole(
-    desk: Desk, backend: Sqlite, clock: Clock, tmp_path: Path
-) -> None:
-    """Restored, it has every message acknowledged before it began, no torn one, and goes on where that moment was."""
-    for n in range(50):
-        await desk.hear(f"before {n}", webhooks.Sender(phone=f"3161000{n:04}"))
-    target = tmp_path / "copy.db"
-    copying = asyncio.create_task(asyncio.to_thread(sqlite_file.backup, backend.path, target))
-    during = 0
-    while not copying.done() or during < 5:
-        await desk.hear(f"during {during}", BEN)
-        during += 1
-    assert await copying == target.stat().st_size
-    assert target.stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in tmp_path.iterdir() if "copy" in file.name] == ["copy.db"]
-    restored = SqliteStore(target, clock=clock)
-    await restored.open()
-    said = texts(await restored.claim("one", 1000, join=True))
-    await restored.close()
-    assert {f"before {n}" for n in range(50)} <= set(said)
-    late = [text for text in said if text.startswith("during")]
-    assert late == [f"during {n}" for n in range(len(late))]
-    assert (await desk.store.backlog())[0] == 50 + during
-    with sqlite3.connect(target) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    db.close()
-
-
-async def test_a_backup_replaces_nothing(desk: Desk, backend: Sqlite, tmp_path: Path) -> None:
-    """A file of that name stays as it is; a place that cannot be written is named, and no scrap is left."""
-    target = tmp_path / "precious.txt"
-    target.write_text("precious")
-    with pytest.raises(ConfigError, match="exists"):
-        sqlite_file.backup(backend.path, target)
-    assert target.read_text() == "precious"
-    with pytest.raises(ConfigError, match="nowhere"):
-        sqlite_file.backup(backend.path, tmp_path / "nowhere" / "copy.db")
-    with pytest.raises(ConfigError, match="no database"):
-        sqlite_file.backup(tmp_path / "missing.db", tmp_path / "copy.db")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["precious.txt", "store"]
-
-
-async def test_what_a_database_holds(desk: Desk, backend: Sqlite, clock: Clock) -> None:
-    """Path, size, version, counts, oldest, newest, backlog, and what failed; looking changes nothing."""
-    began = clock.now
-    await stuck(desk)
-    clock.forward(1000)
-    await desk.hear("waits", BEN)
-    info = sqlite_file.info(backend.path)
-    assert (info.oldest, info.newest, info.waiting_messages, info.waiting_parts, info.failed) == (
-        began, clock.now, 1, 0, 1,
-    )  # fmt: skip
-    assert (info.counts["messages"], info.counts["parts"], info.counts["conversations"]) == (2, 3, 2)
-    assert info.size >= backend.path.stat().st_size > 0
-    assert info.version == info.newest_version
-
-
-def test_looking_at_a_newer_database_says_so(tmp_path: Path) -> None:
-    """Neither figures nor a copy of what this aerobot does not know."""
-    path = tmp_path / "aerobot.db"
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-    for look in (sqlite_file.info, lambda path: sqlite_file.backup(path, tmp_path / "copy.db")):
-        with pytest.raises(ConfigError, match="newer aerobot"):
-            look(path)
-
-
-async def test_claims_still_use_the_index_of_what_is_queued(store: SqliteStore, backend: Sqlite) -> None:
-    """However long a conversation is, its next message is found without looking at the answered ones."""
-    with sqlite3.connect(backend.path) as db:
-        plan = db.execute(
-            "EXPLAIN QUERY PLAN SELECT id, capture FROM messages WHERE conversation_id = 1 AND state = 'queued'"
-            " ORDER BY seq LIMIT 1"
-        ).fetchall()
-    db.close()
-    assert [row[3] for row in plan] == ["SEARCH messages USING INDEX messages_queued (conversation_id=?)"]

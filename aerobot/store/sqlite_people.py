@@ -1,5 +1,6 @@
 """A person's data, in SQL: found by any of their names, and erased."""
 
+import base64
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -134,6 +135,24 @@ def bodies(
         (after, last, *named, conversation_id),
     ).fetchall()
     return [row["id"] for row in rows], last
+
+
+def strays(db: sqlite3.Connection, named: Sequence[bytes]) -> list[int]:
+    """Receipts of no part of ours (sent by hand) whose id names them: Meta's ids are base64 around the number."""
+    rows = db.execute("SELECT id, wamid FROM receipts WHERE part_id IS NULL").fetchall()
+    return [row["id"] for row in rows if any(name in _inside(row["wamid"]) for name in named)]
+
+
+def _inside(wamid: str) -> bytes:
+    try:
+        return base64.b64decode(wamid.removeprefix("wamid.") + "==")
+    except ValueError:
+        return wamid.encode()
+
+
+def erase_receipts(db: sqlite3.Connection, ids: str) -> int:
+    """Erase these receipts (a JSON list of ids)."""
+    return db.execute(f"DELETE FROM receipts WHERE id IN ({_LIST})", (ids,)).rowcount  # noqa: S608
 
 
 def stop(db: sqlite3.Connection, conversation_id: int) -> None:

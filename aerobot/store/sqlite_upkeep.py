@@ -63,8 +63,9 @@ class SqliteUpkeep:
 
         rest, identities = await self._threads.write(last)
         late, _ = await self._erase_bodies(conversation_id, named, reached)
+        strays = await self._erase_strays(named)
         await asyncio.to_thread(_empty_log, self._path)
-        found = Forgotten(messages=0, turns=0, parts=0, receipts=0, identities=identities, bodies=bodies + late)
+        found = Forgotten(messages=0, turns=0, parts=0, receipts=strays, identities=identities, bodies=bodies + late)
         return _sum(_sum(total, rest), found)
 
     async def _erase_talk(self, conversation_id: int) -> Forgotten:
@@ -72,6 +73,15 @@ class SqliteUpkeep:
         while (some := await self._threads.write(lambda db: people.erase_some(db, conversation_id))) != _NOTHING:
             total = _sum(total, some)
         return total
+
+    async def _erase_strays(self, named: Sequence[bytes]) -> int:
+        """Erase the receipts that only their id tells whose they are."""
+        ids = await self._threads.read(lambda db: people.strays(db, named))
+        count = 0
+        for start in range(0, len(ids), people.ROWS):
+            few = json.dumps(ids[start : start + people.ROWS])
+            count += await self._threads.write(partial(people.erase_receipts, ids=few))
+        return count
 
     async def _erase_bodies(self, conversation_id: int, named: Sequence[bytes], after: int) -> tuple[int, int]:
         """Erase the bodies that came after a delivery; returns how many, and the last delivery there was."""

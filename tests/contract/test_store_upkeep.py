@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -320,6 +321,21 @@ async def test_a_forgotten_person_is_nowhere(desk: Desk, backend: Sqlite) -> Non
     assert b"I am still here" in content
     assert await desk.store.upkeep.forget(person.conversation_id) is None
     assert await desk.store.upkeep.forget(999) is None
+
+
+async def test_receipts_of_what_was_sent_by_hand_go_too(desk: Desk, backend: Sqlite) -> None:
+    """No part of ours is behind them, but Meta writes the user's number into its ids; other people's stay."""
+    await desk.hear("Hi")
+    ours, theirs = (webhooks.new_wamid(Random(n), who.phone, outgoing=True) for n, who in enumerate((ANA, BEN)))
+    await desk.status(ours, "sent")
+    status = webhooks.status(theirs, "sent", recipient=BEN, timestamp=desk.clock.now // 1000)
+    await desk.receive(webhooks.receipt(LINE, BEN, status))
+    (ana,) = await desk.store.upkeep.people(ANA.phone, conversation_id=None, limit=9)
+    gone = await desk.store.upkeep.forget(ana.conversation_id)
+    assert gone is not None
+    assert (gone.receipts, gone.bodies) == (1, 2)
+    assert ours.encode() not in backend.content()
+    assert theirs.encode() in backend.content()
 
 
 async def test_a_body_that_names_two_is_erased_and_the_other_ones_message_stays(desk: Desk) -> None:

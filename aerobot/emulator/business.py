@@ -23,7 +23,7 @@ class Number:
 
     ``account_mode`` is ``SANDBOX`` for Meta's test numbers, else ``LIVE``. ``pin`` is the one it was registered
     with, empty before the first time. ``health`` is Meta's ``can_send_message``, ``profile`` what was set
-    of the business profile.
+    of the business profile, ``blocked`` the keys of users who may not write to it.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Number:
     pin: str = field(default=PIN, repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, object] = field(default_factory=dict)
+    blocked: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, str]:
         """As the page knows it."""

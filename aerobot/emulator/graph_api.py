@@ -1,7 +1,7 @@
 """Graph as a host sees it: routes, tokens, permissions and error envelopes, under any version there is or none.
 
 Source: developers.facebook.com/docs/whatsapp/cloud-api, Graph v25.0. What it does not have (flows, groups,
-making templates) answers as Graph does for unknown edges.
+catalogues) answers as Graph does for unknown edges.
 """
 
 import re
@@ -18,6 +18,7 @@ from aerobot.emulator.calls import Calls, Trail
 from aerobot.emulator.faults import Faults
 from aerobot.emulator.graph_accounts import GraphAccounts
 from aerobot.emulator.graph_apps import GraphApps
+from aerobot.emulator.graph_blocks import GraphBlocks
 from aerobot.emulator.graph_call import Call, answer, read
 from aerobot.emulator.graph_errors import Refusal, Refused, no_path, not_assigned, not_there
 from aerobot.emulator.graph_media import GraphMedia
@@ -50,6 +51,7 @@ class GraphApi:
         *,
         portal: Portal,
         callbacks: Callbacks,
+        blocks: GraphBlocks,
         messages: GraphMessages,
         media: GraphMedia,
         faults: Faults,
@@ -62,7 +64,7 @@ class GraphApi:
         self._business = business = portal.business
         self._tokens = portal.tokens
         self._apps = GraphApps(business=business, tokens=portal.tokens, callbacks=callbacks)
-        self._numbers = GraphNumbers(business=business, callbacks=callbacks)
+        self._numbers = GraphNumbers(business=business, callbacks=callbacks, blocks=blocks)
         self._accounts = GraphAccounts(portal=portal, numbers=self._numbers, callbacks=callbacks)
         self._messages = messages
         self._media = media

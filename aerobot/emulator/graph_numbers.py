@@ -10,6 +10,7 @@ from aerobot.emulator import graph_profile
 from aerobot.emulator.business import Business, Number
 from aerobot.emulator.callbacks import LONGEST, Callbacks
 from aerobot.emulator.credentials import pretty
+from aerobot.emulator.graph_blocks import GraphBlocks
 from aerobot.emulator.graph_call import Call, string
 from aerobot.emulator.graph_errors import Refused, no_field, no_path, not_there, parameter, refused, required
 from aerobot.emulator.tokens import MANAGEMENT
@@ -31,9 +32,10 @@ OVERRIDE = "webhook_configuration['override_callback_uri']"
 class GraphNumbers:
     """The endpoints of numbers, but for messages and media."""
 
-    def __init__(self, *, business: Business, callbacks: Callbacks) -> None:
+    def __init__(self, *, business: Business, callbacks: Callbacks, blocks: GraphBlocks) -> None:
         self._business = business
         self._callbacks = callbacks
+        self._blocks = blocks
 
     async def answer(self, call: Call, number: Number) -> dict[str, object]:
         """One call; the token is known to see the number's account."""
@@ -47,6 +49,8 @@ class GraphNumbers:
                 return graph_profile.show(call, number)
             case "POST", "whatsapp_business_profile":
                 return graph_profile.change(call, number, self._business)
+            case "GET" | "POST" | "DELETE", "block_users":
+                return self._blocks.answer(call, number)
             case "POST", "register":
                 return self._register(call, number)
             case "POST", "deregister":

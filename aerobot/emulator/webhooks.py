@@ -142,15 +142,17 @@ def inbound(line: Line, sender: Sender, *messages: Mapping[str, object]) -> Json
     return envelope(line, messages=messages, contacts=[contact(sender)] if named else ())
 
 
-def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json:
-    """A body with one user's receipts."""
+def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object], failed_contacts: bool = False) -> Json:
+    """A body with one user's receipts; ``failed_contacts`` names the user beside ``failed`` too, see ``_known``."""
     known: Json = {}
     for told in statuses:
-        known = _joined(known, _known(sender, told))
+        known = _joined(known, _known(sender, told, failed_contacts=failed_contacts))
     return envelope(line, statuses=statuses, contacts=[known] if known else ())
 
 
-def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]]) -> Json:
+def gathered(
+    updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]], *, failed_contacts: bool = False
+) -> Json:
     """One body with many updates, as Meta batches them: an entry for each account, a change for each number.
 
     An update is the number, the user, whether it is a message (else a status), and the message or status itself.
@@ -160,7 +162,7 @@ def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]])
     for line, sender, is_message, content in updates:
         messages, statuses, users = lines.setdefault(line, ([], [], {}))
         (messages if is_message else statuses).append(dict(content))
-        users[sender] = _joined(users.get(sender, {}), _known(sender, content))
+        users[sender] = _joined(users.get(sender, {}), _known(sender, content, failed_contacts=failed_contacts))
     entries: dict[str, list[Json]] = {}
     for line, (messages, statuses, users) in lines.items():
         contacts = [known for known in users.values() if known]
@@ -170,14 +172,15 @@ def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]])
     return {"object": "whatsapp_business_account", "entry": found}
 
 
-def _known(sender: Sender, content: Mapping[str, object]) -> Json:
+def _known(sender: Sender, content: Mapping[str, object], *, failed_contacts: bool) -> Json:
     """What ``contacts`` tells of the user of one message or status; nothing beside ``system``.
 
-    Beside a status it has the ids, and the user name once the message reached somebody; of a number that cannot be
-    reached (131026) nothing but the number. Meta's page on user ids says that ``failed`` has no ``contacts``; those
-    seen since have them, and no profile name anywhere: github.com/david-lev/pywa/issues/188 and 227.
+    Beside a status it has the ids, and the user name once the message reached somebody, but no profile name.
+    Meta's page on user ids says that ``failed`` has no ``contacts``; some that were seen have them
+    (github.com/david-lev/pywa/issues/227): with ``failed_contacts`` the ids, and of a number that cannot be reached
+    (131026) nothing but the number.
     """
-    if content.get("type") == "system":
+    if content.get("type") == "system" or (content.get("status") == "failed" and not failed_contacts):
         return {}
     found = contact(sender)
     if "status" not in content:

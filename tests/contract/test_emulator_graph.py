@@ -707,18 +707,23 @@ class TestFaults:
 
     @pytest.mark.parametrize(("name", "code"), [("window_closed", 131047), ("undeliverable", 131026)])
     async def test_fails_later(self, graph: Graph, host: Host, name: str, code: int) -> None:
-        """Accepted, then a ``failed`` receipt with the error; 131026 knows nothing of the user but the number."""
+        """Accepted, then a ``failed`` receipt with the error and without contacts, unless they are wanted."""
         graph.emulator.arm(name)
         wamid = await graph.sent(**TEXT, biz_opaque_callback_data="p")
         await host.until(lambda: host.told(wamid))
         [value] = host.values
         [status] = value["statuses"]
-        known = {"user_id": scoped_id(USER)} if code == 131047 else {}
-        assert value["contacts"] == [{"wa_id": USER} | known]
+        assert "contacts" not in value
         assert (status["status"], status["errors"][0]["code"]) == ("failed", code)
         assert status["biz_opaque_callback_data"] == "p"
         await asyncio.sleep(0.05)
         assert host.told(wamid) == ["failed"]
+        graph.emulator.settle(failed_contacts=True)
+        graph.emulator.arm(name)
+        await graph.sent(**TEXT)
+        await host.until(lambda: len(host.values) == 2)
+        known = {"user_id": scoped_id(USER)} if code == 131047 else {}
+        assert host.values[1]["contacts"] == [{"wa_id": USER} | known]
 
     async def test_html(self, graph: Graph) -> None:
         """A 500 that is not JSON."""

@@ -665,7 +665,8 @@ def test_a_reaction_is_only_sent(meta: EmulatedMeta, bot: Bot) -> None:
 
 
 def test_learns_why_a_message_failed(meta: EmulatedMeta, bot: Bot) -> None:
-    """Accepted, then failed: PyWa's own class for 131047, with the tracker."""
+    """Accepted, then failed: PyWa's own class for 131047, with the tracker. It reads those that name the user."""
+    meta.emulator.settle(failed_contacts=True)
     arm(meta, "window_closed")
     sent = bot.wa.send_message(USER, "Hi", tracker="order 7")
     found = bot.next(types.MessageStatus)

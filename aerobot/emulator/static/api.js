@@ -38,6 +38,8 @@ export async function post(path, body) {
   return (await call("POST", path, { headers, body: isForm ? body : JSON.stringify(body) })).json();
 }
 
+export const del = async (path) => (await call("DELETE", path)).json();
+
 // Shown inline only with one of these types; anything else is a download without a type of its own.
 const SHOWN = /^(image\/(jpeg|png|gif|webp)|video\/(mp4|webm|3gpp|quicktime)|audio\/(aac|amr|mp4|mpeg|ogg|opus|wav|webm|x-wav))$/;
 const files = new Map();
@@ -69,7 +71,7 @@ export async function follow(since, epoch, on) {
           if (event.epoch !== epoch) return on.restarted();
           wait = 250;
           on.found();
-        } else if (event.event === "gap") return on.restarted();
+        } else if (event.event === "gap" || event.event === "restarted") return on.restarted();
         else if (event.seq !== undefined) {
           seq = event.seq;
           on.event(event);

@@ -10,9 +10,13 @@ from aerobot.emulator.server import Emulator
 
 
 class EmulatedMeta:
-    """Starts an emulator on a free port; what happens there is kept in ``seen``."""
+    """Starts an emulator on a free port; what happens there is kept in ``seen``.
 
-    def __init__(self, seed: int = 7) -> None:
+    The session window is off unless it is what is tested: nobody has to write first.
+    """
+
+    def __init__(self, seed: int = 7, window: str = "off") -> None:
+        self._window = window
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._seed = seed
@@ -26,7 +30,7 @@ class EmulatedMeta:
         return self
 
     async def _start(self) -> None:
-        self.emulator = Emulator(seed=self._seed, receipts_delay=0.01)
+        self.emulator = Emulator(seed=self._seed, receipts_delay=0.01, window=self._window)
         await self.emulator.start(port=0)
         events = self.emulator.watch()
         self._watching = asyncio.create_task(self._watch(events))

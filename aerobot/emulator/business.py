@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from aerobot.emulator.credentials import Credentials
+from aerobot.emulator.credentials import Credentials, pretty
+from aerobot.emulator.templates import HELLO, Template
 from aerobot.emulator.tokens import App
 from aerobot.emulator.webhooks import Line
 
@@ -40,6 +41,16 @@ class Number:
     pin: str = field(default=PIN, repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
 
+    def shown(self) -> dict[str, str]:
+        """As the page knows it."""
+        return {
+            "number": self.id,
+            "name": self.name,
+            "phone": self.phone,
+            "display": pretty(self.phone),
+            "mode": self.account_mode,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -56,29 +67,6 @@ class Subscription:
 
     callback_url: str = ""
     fields: tuple[str, ...] = ("messages",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """A message template of an account, with a body only."""
-
-    id: str
-    name: str
-    language: str
-    status: str
-    category: str
-    body: str
-
-
-HELLO = Template(
-    id="1192339204654487",
-    name="hello_world",
-    language="en_US",
-    status="APPROVED",
-    category="UTILITY",
-    body="Welcome and congratulations!! This message demonstrates your ability to send a message.",
-)
-"""The one that every test account has."""
 
 
 class Business:
@@ -119,10 +107,9 @@ class Business:
         """The number that the phones write to."""
         return self.numbers[self.number_id]
 
-    @property
-    def line(self) -> Line:
-        """That number as webhooks name it."""
-        number = self.number
+    def line(self, number_id: str) -> Line:
+        """A number as webhooks name it."""
+        number = self.numbers[number_id]
         return Line(business_account_id=number.account_id, phone_number_id=number.id, display_phone_number=number.phone)
 
     def levels(self, app_id: str, number: Number) -> dict[str, str]:
@@ -135,30 +122,35 @@ class Business:
         kept = {level: url for level, url in found.items() if url}
         return kept | {"application": subscription.callback_url if subscription else ""}
 
-    @property
-    def callback(self) -> str:
-        """The callback in force for our app and number; empty if none was ever set."""
-        return next(iter(self.levels(self.app.id, self.number).values()))
+    def callback(self, number_id: str) -> str:
+        """The callback of our app that is in force for a number; empty if none was ever set."""
+        number = self.numbers.get(number_id)
+        return next(iter(self.levels(self.app.id, number).values())) if number else ""
 
-    @property
-    def obstacle(self) -> str:
-        """Why Meta sends no webhooks of messages; empty if it does."""
-        if self.app.id not in self.accounts[self.number.account_id].apps:
+    def obstacle(self, number_id: str) -> str:
+        """Why Meta sends no webhooks of a number's messages; empty if it does."""
+        if self.app.id not in self.accounts[self.numbers[number_id].account_id].apps:
             return "the app is not subscribed to the WhatsApp Business Account"
         subscription = self.subscriptions.get(self.app.id)
         if subscription is None or "messages" not in subscription.fields:
             return "the app is not subscribed to the field messages"
         return ""
 
+    def bots(self) -> list[Number]:
+        """Whom phones can write to: our number, then the other registered ones of our account."""
+        others = [n for n in self.numbers.values() if n.registered and n.account_id == self.account_id]
+        return [self.number, *(number for number in others if number.id != self.number_id)]
+
     # -- what changes --
 
     def connect(self, url: str) -> None:
-        """Make this the callback of all webhooks of our number: the app's own, subscribed, nothing overriding."""
-        number, app_id = self.number, self.app.id
-        account = self.accounts[number.account_id]
+        """Make this the callback of all webhooks: the app's own, subscribed to our account, nothing overriding."""
+        app_id = self.app.id
+        account = self.accounts[self.number.account_id]
         fields = self.subscriptions.get(app_id, Subscription()).fields
         self.accounts[account.id] = replace(account, apps={**account.apps, app_id: ""})
-        self.numbers[number.id] = replace(number, overrides=_without(number.overrides, app_id))
+        for number in self.numbers.values():
+            self.numbers[number.id] = replace(number, overrides=_without(number.overrides, app_id))
         fields = tuple(dict.fromkeys((*fields, "messages")))
         self.put_subscription(app_id, Subscription(callback_url=url, fields=fields))
 

@@ -7,21 +7,22 @@ without a signature; only 200 and exactly the challenge pass.
 import socket
 import ssl
 from dataclasses import dataclass
-from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from aerobot.emulator.graph_errors import Refusal, Refused, parameter, required
+from aerobot.emulator.ids import Ids
 from aerobot.emulator.journal import Journal
+from aerobot.emulator.places import is_here
 from aerobot.errors import NetworkError, RemoteError
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 """Meta documents no time-out."""
 LONGEST: Final = 200
 """Characters of an override (Meta: Webhook overrides)."""
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+OUTSIDE: Final = "it is not on this machine, and this emulator was not permitted to call anything else"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,10 @@ class Asked:
 class Callbacks:
     """Meta's side of the handshake."""
 
-    def __init__(self, random: Random, journal: Journal) -> None:
-        self._random = random
+    def __init__(self, ids: Ids, journal: Journal, *, allow_external: bool = False) -> None:
+        self._ids = ids
         self._journal = journal
+        self._allow_external = allow_external
         self._session: aiohttp.ClientSession | None = None
 
     def start(self, session: aiohttp.ClientSession) -> None:
@@ -71,7 +73,8 @@ class Callbacks:
         asked = await self._ask(url, verify_token)
         if asked.error:
             message = f"The webhook {url} cannot be reached: {asked.error}"
-            raise NetworkError(message, "Start the host first: it has to answer the challenge.")
+            hint = "Start the host first: it has to answer the challenge."
+            raise NetworkError(message, "--allow-external permits it." if asked.error == OUTSIDE else hint)
         if asked.status != 200:
             hint = "The verify token of the host has to be the emulator's."
             message = f"The webhook {url} answered the challenge with {asked.status}"
@@ -82,7 +85,11 @@ class Callbacks:
 
     async def _ask(self, url: str, verify_token: str) -> Asked:
         assert self._session is not None, "start() comes first"
-        asked = await _ask(self._session, url, verify_token, str(self._random.randrange(10**8, 10**9)))
+        number = str(self._ids.dice("challenge").randrange(10**8, 10**9))
+        if self._allow_external or is_here(url):
+            asked = await _ask(self._session, url, verify_token, number)
+        else:
+            asked = Asked(number=number, error=OUTSIDE, curl=7)
         self._journal.add("challenge", url=url, status=asked.status, passed=asked.passed, error=asked.error)
         return asked
 
@@ -127,7 +134,8 @@ def _why(asked: Asked) -> str:
         said = asked.body[:80]
         return f'Response does not match challenge, expected value="{asked.number}", received="{said}"'
     if asked.error:
-        wrong = f"curl_errno = {asked.curl}; curl_error = {_CURL[asked.curl]}"
+        said = f"{_CURL[asked.curl]} ({asked.error})" if asked.error == OUTSIDE else _CURL[asked.curl]
+        wrong = f"curl_errno = {asked.curl}; curl_error = {said}"
     else:
         wrong = f"HTTP Status Code = {asked.status}; HTTP Message = {asked.reason}"
     return f"Callback verification failed with the following errors: {wrong}"
@@ -140,4 +148,4 @@ def _usable(url: str) -> bool:
         host = parts.hostname or ""
     except ValueError:
         return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_here(url)))

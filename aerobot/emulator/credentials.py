@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass, field
 from random import Random
 
+from aerobot.emulator.ids import Ids
 from aerobot.emulator.webhooks import Line
 
 
@@ -29,8 +30,9 @@ class Credentials:
         )
 
 
-def invent(random: Random) -> Credentials:
+def invent(ids: Ids) -> Credentials:
     """Fresh credentials in Meta's shapes; the number is a fictional one (+1 555-010-…)."""
+    random = ids.dice("credentials")
     return Credentials(
         phone_number_id=f"1{random.randrange(10**14):014d}",
         display_phone_number=f"1555010{random.randrange(10**4):04d}",

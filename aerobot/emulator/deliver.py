@@ -1,60 +1,40 @@
-"""Delivers webhooks as Meta does: to the callback in force, signed, one lane per user, repeated until 200."""
+"""Delivers webhooks as Meta does: to the callback in force, signed, one lane per chat, repeated until 200.
+
+What is asked for beside that (batches, copies, another order, delay, holding back) is in the settings.
+"""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import aiohttp
 
+from aerobot.emulator.clock import Clock
+from aerobot.emulator.deliveries import UNDONE, Attempt, Deliveries, Delivery, Update
 from aerobot.emulator.journal import Journal
-from aerobot.emulator.webhooks import sign, wire
+from aerobot.emulator.places import is_here
+from aerobot.emulator.settings import Settings
+from aerobot.emulator.webhooks import sign
 
-DELAYS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Seconds before the second attempt, the third …; the last one goes on for a week."""
 WEEK: Final = 7 * 86400.0
+"""Seconds after which Meta gives a webhook up."""
 PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 """Meta documents no time-out; its median wants to be below 250 ms."""
-KEPT: Final = 2_000
+GATHERING: Final = 0.5
+"""Seconds of the clock after which an unfinished batch goes out."""
+ANSWER: Final = 4096
+"""Bytes of an answer that are kept."""
+OUTSIDE: Final = "not sent: it is not on this machine; --allow-external permits it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One webhook request: when (ms since 1970), what, and how it was answered (``status`` 0: it was not)."""
-
-    at: int
-    wamid: str
-    what: str
-    attempt: int
-    status: int
-    milliseconds: float
-    error: str
-    body: bytes
-
-    def document(self) -> dict[str, object]:
-        """Without the body, for a person."""
-        found = {"wamid": self.wamid, "what": self.what, "attempt": self.attempt, "status": self.status}
-        return {**found, "milliseconds": self.milliseconds, "error": self.error}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
-    """One body on its way; ``done`` is called once it was answered 200."""
-
-    lane: str
-    wamid: str
-    what: str
-    body: bytes
-    done: Callable[[], None]
-
-
-class Delivery:
+class Courier:
     """The queue of webhooks: first attempts keep their order within a lane, repeats run beside them.
 
-    ``target`` is the callback in force (empty: none yet, so webhooks wait), asked before each attempt;
-    ``obstacle`` is why Meta would not send at all (empty: it would), asked when something happens.
+    ``target`` is the callback in force for a number (empty: none yet, so webhooks wait), asked before each
+    attempt; ``obstacle`` is why Meta would not send at all (empty: it would), asked when something happens.
+    ``arrived`` is told the wamids of inbound messages that were answered 200.
     """
 
     def __init__(
@@ -62,52 +42,106 @@ class Delivery:
         *,
         secret: str,
         journal: Journal,
-        now: Callable[[], float],
-        target: Callable[[], str],
-        obstacle: Callable[[], str],
+        clock: Clock,
+        settings: Callable[[], Settings],
+        target: Callable[[str], str],
+        obstacle: Callable[[str], str],
+        arrived: Callable[[Sequence[str]], None],
+        allow_external: bool = False,
     ) -> None:
         self._secret = secret
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
         self._target = target
         self._obstacle = obstacle
-        self._journal = journal
-        self._now = now
-        self._connected = asyncio.Event()
-        self._lanes: dict[str, deque[Parcel]] = {}
+        self._arrived = arrived
+        self._allow_external = allow_external
+        self._gathered: list[Update] = []
+        self._moved = asyncio.Event()
+        self._lanes: dict[str, deque[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
-        self.attempts: deque[Attempt] = deque(maxlen=KEPT)
+        self.deliveries = Deliveries(lambda: clock.milliseconds)
 
     def start(self, session: aiohttp.ClientSession) -> None:
-        """Use this client."""
+        """Use this client, and go on with what has waited."""
         self._session = session
+        for left in [found for found in self.deliveries.about() if found.state in UNDONE]:
+            self._queue(left, f"{left.number} resumed")
 
     def moved(self) -> None:
         """The callback in force may be another one now: what has waited for one goes there."""
-        if self._target():
-            self._connected.set()
-        else:
-            self._connected.clear()
+        bell, self._moved = self._moved, asyncio.Event()
+        bell.set()
 
-    def post(
-        self, document: object, *, lane: str, wamid: str, what: str, done: Callable[[], None] = lambda: None
-    ) -> None:
-        """Queue one webhook body, unless it is never sent; ``what`` says in a word what it is about."""
-        if why := self._obstacle():
-            self._journal.add("webhook", wamid=wamid, what=what, attempt=0, status=0, error=f"not sent: {why}")
+    # -- what is to be told --
+
+    def post(self, update: Update) -> None:
+        """Queue one update, unless Meta never tells it."""
+        if why := self._obstacle(update.line.phone_number_id):
+            refused = self.deliveries.new([update])
+            refused.state, refused.why = "not_sent", why
+            self._tell(refused, attempt=0, error=f"not sent: {why}")
             return
-        parcel = Parcel(lane=lane, wamid=wamid, what=what, body=wire(document), done=done)
+        settings = self._settings()
+        if not (settings.hold or settings.batch > 1 or settings.reverse):
+            self._dispatch([update], f"{update.line.phone_number_id} {update.user.phone or update.user.user_id}")
+            return
+        self._gathered.append(update)
+        self._journal.add("waiting", waiting=self.waiting)
+        if settings.hold:
+            return
+        if len(self._gathered) >= settings.batch and not settings.reverse:
+            self.release()
+        elif len(self._gathered) == 1:
+            self._spawn(self._release_soon())
+
+    async def _release_soon(self) -> None:
+        await self._clock.sleep(GATHERING)
+        if not self._settings().hold:
+            self.release()
+
+    def release(self) -> int:
+        """Send what was gathered or held, in batches; how many updates."""
+        held, self._gathered = self._gathered, []
+        settings = self._settings()
+        if settings.reverse:
+            held = held[::-1]
+        for first in range(0, len(held), settings.batch):
+            self._dispatch(held[first : first + settings.batch], "gathered")
+        self._journal.add("waiting", waiting=self.waiting)
+        return len(held)
+
+    @property
+    def waiting(self) -> int:
+        """How many webhooks are still to be taken by somebody."""
+        return len(self._gathered) + sum(found.state in UNDONE for found in self.deliveries.about())
+
+    def redeliver(self, deliveries: Sequence[Delivery]) -> int:
+        """Send these once more, whatever became of them; how many."""
+        for found in deliveries:
+            self._spawn(self._again(found))
+        return len(deliveries)
+
+    async def _again(self, delivery: Delivery) -> None:
+        before = delivery.state
+        if not await self._attempt(delivery) and before not in UNDONE:
+            delivery.state, delivery.next_at = before, None
+
+    # -- lanes --
+
+    def _dispatch(self, updates: Sequence[Update], lane: str) -> None:
+        for copy in range(self._settings().copies):
+            self._queue(self.deliveries.new(updates), f"{lane} {copy}" if copy else lane)
+
+    def _queue(self, delivery: Delivery, lane: str) -> None:
         waiting = self._lanes.get(lane)
         if waiting is not None:
-            waiting.append(parcel)
+            waiting.append(delivery)
             return
-        self._lanes[lane] = deque([parcel])
+        self._lanes[lane] = deque([delivery])
         self._spawn(self._work(lane))
-
-    async def stop(self) -> None:
-        """Drop what is on its way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -116,62 +150,121 @@ class Delivery:
 
     async def _work(self, lane: str) -> None:
         waiting = self._lanes[lane]
-        if not self._target():
-            self._journal.add("webhook", wamid=waiting[0].wamid, attempt=0, status=0, error="not connected")
+        if not self._target(waiting[0].number):
+            self._tell(waiting[0], attempt=0, error="not connected")
         while waiting:
-            await self._connected.wait()
-            parcel = waiting[0]
-            if not await self._attempt(parcel, 1):
-                self._spawn(self._repeat(parcel))
+            delivery = waiting[0]
+            delay = self._settings().delay
+            await self._clock.sleep(delivery.at / 1000 + delay - self._clock() if delay else 0)
+            if not await self._attempt(delivery):
+                self._spawn(self._repeat(delivery))
             waiting.popleft()
         del self._lanes[lane]
 
-    async def _repeat(self, parcel: Parcel) -> None:
-        began = self._now()
-        attempt = 1
-        while self._now() - began < WEEK:
-            await asyncio.sleep(DELAYS[min(attempt, len(DELAYS)) - 1])
-            await self._connected.wait()
-            attempt += 1
-            if await self._attempt(parcel, attempt):
+    async def _repeat(self, delivery: Delivery) -> None:
+        """Until 200, or for a week by the emulator's clock."""
+        while True:
+            await self._clock.sleep(self._pause(len(delivery.attempts)))
+            if delivery.state == "delivered" or await self._attempt(delivery):
+                return
+            if self._clock() - delivery.at / 1000 >= WEEK:
+                delivery.state, delivery.next_at = "gave_up", None
                 return
 
-    async def _attempt(self, parcel: Parcel, attempt: int) -> bool:
-        began = time.perf_counter()
-        at = int(self._now() * 1000)
-        status, error = await self._send(parcel.body)
-        took = round((time.perf_counter() - began) * 1000, 1)
+    def _pause(self, attempts: int) -> float:
+        pauses = self._settings().retries
+        return pauses[min(attempts, len(pauses)) - 1]
+
+    # -- one attempt --
+
+    async def _attempt(self, delivery: Delivery) -> bool:
+        url = await self._where(delivery.number)
+        number = len(delivery.attempts) + 1
+        at, began = self._clock.milliseconds, time.perf_counter()
+        request = self._headers(delivery.body)
+        status, error, response, answer = await self._send(url, delivery.body, request)
         made = Attempt(
+            attempt=number,
             at=at,
-            wamid=parcel.wamid,
-            what=parcel.what,
-            attempt=attempt,
+            url=url,
             status=status,
-            milliseconds=took,
+            milliseconds=round((time.perf_counter() - began) * 1000, 1),
             error=error,
-            body=parcel.body,
+            request=request,
+            response=response,
+            answer=answer,
         )
-        self.attempts.append(made)
-        self._journal.add("webhook", **made.document())
+        delivery.attempts.append(made)
         if status == 200:
-            parcel.done()
+            delivery.state, delivery.next_at = "delivered", None
+        elif delivery.state != "delivered":
+            delivery.state = "retrying"
+            delivery.next_at = self._clock.milliseconds + int(self._pause(number) * 1000)
+        self._tell(delivery, attempt=number, status=status, milliseconds=made.milliseconds, error=error)
+        if status == 200:
+            self._arrived(delivery.messages)
         return status == 200
 
-    async def _send(self, body: bytes) -> tuple[int, str]:
-        assert self._session is not None
-        headers = {
+    async def _where(self, number: str) -> str:
+        while not (url := self._target(number)):
+            await self._moved.wait()
+        return url
+
+    def _headers(self, body: bytes) -> dict[str, str]:
+        return {
             "Content-Type": "application/json",
             "X-Hub-Signature-256": sign(body, self._secret),
             "User-Agent": "facebookexternalua",
             "Accept": "*/*",
         }
+
+    async def _send(
+        self, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, str, dict[str, str], str]:
+        """Status, error, the answer's headers and the beginning of its body."""
+        assert self._session is not None
+        if not (self._allow_external or is_here(url)):
+            return 0, OUTSIDE, {}, ""
         try:
             async with self._session.post(
-                self._target(), data=body, headers=headers, allow_redirects=False, timeout=PATIENCE
+                url, data=body, headers=headers, allow_redirects=False, timeout=PATIENCE
             ) as response:
-                await response.content.read(65_536)
-                return response.status, "" if response.status == 200 else f"answered {response.status}"
+                answer = (await response.content.read(ANSWER)).decode("utf-8", "replace")
+                error = "" if response.status == 200 else f"answered {response.status}"
+                return response.status, error, dict(response.headers), answer
         except TimeoutError:
-            return 0, f"no answer within {PATIENCE.total:.0f} s"
-        except aiohttp.ClientError as error:
-            return 0, str(error) or type(error).__name__
+            return 0, f"no answer within {PATIENCE.total:.0f} s", {}, ""
+        except (aiohttp.ClientError, ValueError) as error:
+            return 0, str(error) or type(error).__name__, {}, ""
+
+    def _tell(
+        self, delivery: Delivery, *, attempt: int, status: int = 0, milliseconds: float = 0.0, error: str = ""
+    ) -> None:
+        self._journal.add(
+            "webhook",
+            delivery=delivery.id,
+            wamid=delivery.wamids[0],
+            wamids=list(delivery.wamids),
+            what=delivery.what,
+            attempt=attempt,
+            status=status,
+            milliseconds=milliseconds,
+            error=error,
+            next_at=delivery.next_at,
+        )
+
+    async def stop(self) -> None:
+        """Drop what is on its way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    @property
+    def holds(self) -> bool:
+        """Whether something was gathered and not sent."""
+        return bool(self._gathered)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """All deliveries, as JSON; what was gathered is one more."""
+        return self.deliveries.kept(self._gathered)

@@ -3,11 +3,13 @@
 Sources: Meta's pages "WhatsApp Business Account", "Subscribed apps", "Webhook overrides", "Message templates".
 """
 
-from aerobot.emulator.business import Account, Business, Template
+from aerobot.emulator.business import Account
 from aerobot.emulator.callbacks import Callbacks
 from aerobot.emulator.graph_call import Call
 from aerobot.emulator.graph_errors import no_field, not_there
 from aerobot.emulator.graph_numbers import GraphNumbers, not_subscribed, override
+from aerobot.emulator.portal import Portal
+from aerobot.emulator.templates import Template
 from aerobot.emulator.tokens import MANAGEMENT
 
 ACCOUNT = "WhatsAppBusinessAccount"
@@ -18,8 +20,9 @@ TEMPLATE_FIELDS = "name,parameter_format,components,language,status,category,id"
 class GraphAccounts:
     """The endpoints of accounts."""
 
-    def __init__(self, *, business: Business, numbers: GraphNumbers, callbacks: Callbacks) -> None:
-        self._business = business
+    def __init__(self, *, portal: Portal, numbers: GraphNumbers, callbacks: Callbacks) -> None:
+        self._portal = portal
+        self._business = portal.business
         self._numbers = numbers
         self._callbacks = callbacks
 
@@ -95,7 +98,7 @@ def _template(template: Template) -> dict[str, object]:
         "id": template.id,
         "name": template.name,
         "parameter_format": "POSITIONAL",
-        "components": [{"type": "BODY", "text": template.body}],
+        "components": [dict(part) for part in template.components],
         "language": template.language,
         "status": template.status,
         "category": template.category,

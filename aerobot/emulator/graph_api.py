@@ -8,23 +8,27 @@ import re
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from random import Random
 
 from aiohttp import web
 
 from aerobot.emulator.bodies import TooLarge
 from aerobot.emulator.business import Number
 from aerobot.emulator.callbacks import Callbacks
+from aerobot.emulator.calls import Calls, Trail
+from aerobot.emulator.faults import Faults
 from aerobot.emulator.graph_accounts import GraphAccounts
 from aerobot.emulator.graph_apps import GraphApps
 from aerobot.emulator.graph_call import Call, answer, read
 from aerobot.emulator.graph_errors import Refusal, Refused, no_path, not_assigned, not_there
 from aerobot.emulator.graph_media import GraphMedia
-from aerobot.emulator.graph_messages import PAGE, GraphMessages
+from aerobot.emulator.graph_messages import GraphMessages
 from aerobot.emulator.graph_numbers import GraphNumbers, not_registered
+from aerobot.emulator.ids import Ids
 from aerobot.emulator.journal import Journal
 from aerobot.emulator.portal import Portal
+from aerobot.emulator.presets import Fault
 from aerobot.emulator.tokens import MESSAGING
+from aerobot.emulator.wire import Wire, page
 
 VERSION = "v25.0"
 USAGE = '{"call_count":0,"total_cputime":0,"total_time":0}'
@@ -34,7 +38,7 @@ UNAVAILABLE = Refusal(
 
 
 class GraphApi:
-    """Answers every request that is not the page's; each becomes one ``graph`` event."""
+    """Answers every request that is not the page's; each becomes one ``graph`` event and one of ``calls``."""
 
     def __init__(
         self,
@@ -43,28 +47,34 @@ class GraphApi:
         callbacks: Callbacks,
         messages: GraphMessages,
         media: GraphMedia,
+        faults: Faults,
+        wire: Wire,
+        calls: Calls,
         journal: Journal,
-        random: Random,
+        ids: Ids,
         now: Callable[[], float],
     ) -> None:
         self._business = business = portal.business
         self._tokens = portal.tokens
         self._apps = GraphApps(business=business, tokens=portal.tokens, callbacks=callbacks)
         self._numbers = GraphNumbers(business=business, callbacks=callbacks)
-        self._accounts = GraphAccounts(business=business, numbers=self._numbers, callbacks=callbacks)
+        self._accounts = GraphAccounts(portal=portal, numbers=self._numbers, callbacks=callbacks)
         self._messages = messages
         self._media = media
+        self._faults = faults
+        self._wire = wire
+        self._calls = calls
         self._journal = journal
-        self._random = random
+        self._ids = ids
         self._now = now
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call, from the token to the envelope."""
         began = time.perf_counter()
         version, parts = _split(request.path)
-        code = 0
+        code, trail = 0, Trail()
         try:
-            response = await self._answer(request, parts)
+            response = await self._answer(request, parts, trail)
         except Refused as refused:
             code = refused.refusal.code
             response = self._refuse(refused.refusal)
@@ -74,27 +84,64 @@ class GraphApi:
         if not response.prepared:
             self._mark(response, version)
         took = round((time.perf_counter() - began) * 1000, 1)
+        self._remember(request, response, trail, code=code, took=took)
+        return response
+
+    def _remember(
+        self, request: web.Request, response: web.StreamResponse, trail: Trail, *, code: int, took: float
+    ) -> None:
+        made = self._calls.add(
+            request.method,
+            request.path,
+            trail,
+            status=response.status,
+            code=code,
+            milliseconds=took,
+            answer=_text(response),
+        )
+        fault = {"fault": trail.fault} if trail.fault else {}
         self._journal.add(
             "graph",
+            call=made.call,
             method=request.method,
             path=request.path,
             status=response.status,
             code=code,
             milliseconds=took,
+            wamid=trail.wamid,
+            **fault,
         )
-        return response
 
-    async def _answer(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, parts: list[str], trail: Trail) -> web.StreamResponse:
         if self._business.outage == "html":
-            return web.Response(status=500, body=PAGE, content_type="text/html")
+            return page()
         if self._business.outage:
             raise Refused(UNAVAILABLE)
+        fault = self._armed(request, parts)
+        if fault is not None:
+            trail.fault = fault.name
+            if fault.refusal is not None:
+                raise fault.refused()
+            if fault.wire != "slow":
+                return await self._wire.spoil(request, fault, b"{}")
+            await self._wire.late()
         if parts == ["oauth", "access_token"] and request.method == "GET":
             return answer(self._apps.access_token(request.query))
-        call = await read(request, parts, self._tokens, require_proof=self._business.require_proof)
+        proof = self._business.require_proof
+        call = await read(request, parts, self._tokens, require_proof=proof, trail=trail)
         if parts[:2] == ["whatsapp_business", "attachments"]:
             return self._media.download(request)
         return await self._route(call)
+
+    def _armed(self, request: web.Request, parts: list[str]) -> Fault | None:
+        """What is armed for a call that is not a message; those have more to say before they meet theirs."""
+        if parts[:2] == ["whatsapp_business", "attachments"]:
+            return self._faults.take("download")
+        edge = parts[1] if len(parts) > 1 else ""
+        if (request.method, edge) == ("POST", "messages"):
+            return None
+        about_media = edge == "media" or (len(parts) == 1 and self._media.has(parts[0]))
+        return self._faults.take("media" if about_media else "settings")
 
     async def _route(self, call: Call) -> web.StreamResponse:
         if not call.node:
@@ -118,9 +165,9 @@ class GraphApi:
             raise not_assigned() if sends else not_there(call.method, call.node)
         if sends:
             call.token.need(MESSAGING)
-            if not number.registered or number.id != self._business.number_id:
+            if not number.registered:
                 raise not_registered()
-            return await self._messages.answer(call.request, call.body)
+            return await self._messages.answer(call, number)
         if (call.method, call.edge) == ("POST", "media"):
             call.token.need(MESSAGING)
             return answer(await self._media.upload(call.request))
@@ -131,6 +178,8 @@ class GraphApi:
         if refusal.status == 401:
             said = f'OAuth "Facebook Platform" "invalid_token" "{refusal.message}"'
             response.headers["WWW-Authenticate"] = said
+        if refusal.retry_after:
+            response.headers["Retry-After"] = str(refusal.retry_after)
         return response
 
     def _mark(self, response: web.StreamResponse, version: str) -> None:
@@ -142,10 +191,17 @@ class GraphApi:
 
     def _trace(self) -> str:
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-        return "A" + "".join(self._random.choices(letters, k=22))
+        return "A" + "".join(self._ids.dice("trace").choices(letters, k=22))
 
 
 def _split(path: str) -> tuple[str, list[str]]:
     parts = [part for part in path.split("/") if part]
     version = parts.pop(0) if parts and re.fullmatch(r"v\d+\.\d+", parts[0]) else ""
     return version, parts
+
+
+def _text(response: web.StreamResponse) -> str:
+    """An answer's body as it may be shown: JSON as it is, files left out."""
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return ""
+    return response.text or "" if response.content_type == "application/json" else f"({len(response.body)} bytes)"

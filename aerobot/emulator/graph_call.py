@@ -2,25 +2,32 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from aerobot.emulator.bodies import bounded
+from aerobot.emulator.calls import Trail
 from aerobot.emulator.graph_errors import Refused, no_field, parameter, required
 from aerobot.emulator.outgoing import maybe_json, parse
 from aerobot.emulator.tokens import Token, Tokens
 
 LONGEST = 1024 * 1024
 """Bytes of a body that is not a file."""
+SHOWN = 16_384
+"""Bytes of a body that are remembered."""
 PAGE = 25
 """Items on a page of a list unless ``limit`` says otherwise (Meta: Paginated results)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """``params`` are the query with the body laid over it; ``body`` is the body alone."""
+    """``params`` are the query with the body laid over it; ``body`` is the body alone.
+
+    ``trail`` is what is remembered of it.
+    """
 
     request: web.Request
     node: str
@@ -28,6 +35,7 @@ class Call:
     token: Token
     params: Mapping[str, object]
     body: Mapping[str, object]
+    trail: Trail
 
     @property
     def method(self) -> str:
@@ -67,20 +75,29 @@ class Call:
         return {"data": list(shown), "paging": paging}
 
 
-async def read(request: web.Request, parts: Sequence[str], tokens: Tokens, *, require_proof: bool) -> Call:
+async def read(
+    request: web.Request, parts: Sequence[str], tokens: Tokens, *, require_proof: bool, trail: Trail
+) -> Call:
     """Read a call and check who calls. Raises ``Refused`` and ``TooLarge``.
 
     The token may stand in the header, the query or the body; files are left for who wants them.
     """
     bodiless = request.method in ("GET", "HEAD") or request.content_type.startswith("multipart/")
     raw = b"" if bodiless else await bounded(request, LONGEST)
+    trail.request = _without_token(raw)
     query = {key: maybe_json(value) for key, value in request.query.items()}
     given = _given(request, raw)
     proof = query.get("appsecret_proof", _peek(request, raw).get("appsecret_proof"))
     token = tokens.check(given, None if proof is None else str(proof), require_proof=require_proof)
     body = parse(raw, request.content_type)
     node, edge = (parts[0], "/".join(parts[1:])) if parts else ("", "")
-    return Call(request=request, node=node, edge=edge, token=token, params=query | dict(body), body=body)
+    return Call(request=request, node=node, edge=edge, token=token, params=query | dict(body), body=body, trail=trail)
+
+
+def _without_token(raw: bytes) -> str:
+    """A body as it may be shown."""
+    found = raw[:SHOWN].decode("utf-8", "replace")
+    return re.sub(r'(access_token"?\s*[:=]\s*"?)[^"&\s]+', r"\1***", found)
 
 
 def _given(request: web.Request, raw: bytes) -> str:

@@ -11,7 +11,10 @@ HELP = "Please read the Graph API documentation at https://developers.facebook.c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One error answer: HTTP ``status`` and the members of Meta's ``error`` object."""
+    """One error answer: HTTP ``status`` and the members of Meta's ``error`` object.
+
+    ``retry_after`` is a header of the answer, in seconds; Meta does not document that it sends one.
+    """
 
     message: str
     code: int
@@ -20,6 +23,7 @@ class Refusal:
     subcode: int | None = None
     details: str = ""
     transient: bool = False
+    retry_after: int = 0
 
     def document(self, trace: str) -> dict[str, object]:
         """The JSON body; ``trace`` is the ``fbtrace_id``."""

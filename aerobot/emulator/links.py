@@ -1,15 +1,14 @@
 """Pictures that a bot sends as links: fetched when they are on this machine, never from anywhere else."""
 
 import asyncio
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from aerobot.emulator.media import Files
 from aerobot.emulator.phone import World
+from aerobot.emulator.places import is_here
 
 MOST = 16 * 1024 * 1024
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Links:
@@ -27,7 +26,7 @@ class Links:
 
     def fetch(self, wamid: str, link: str) -> None:
         """Attach what is behind a link to a message, if that is on this machine and can be had."""
-        if urlsplit(link).hostname not in LOOPBACK:
+        if not is_here(link):
             return
         task = asyncio.ensure_future(self._run(wamid, link))
         self._tasks.add(task)

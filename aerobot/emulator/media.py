@@ -3,12 +3,18 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from random import Random
+from typing import Any
+
+from aerobot.emulator.ids import Ids
 
 URL_SECONDS = 300
 """A media URL works for five minutes (Meta: Cloud API, Media)."""
+UPLOADED_SECONDS = 30 * 86400
+"""How long the id of an upload lives."""
+RECEIVED_SECONDS = 7 * 86400
+"""How long an id from a webhook lives."""
 KEPT_BYTES = 256 * 1024 * 1024
 """Files kept in memory; beyond it the oldest go."""
 
@@ -32,11 +38,12 @@ LIMITS: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One file; ``sha256`` in hex."""
+    """One file; ``sha256`` in hex. Graph knows it until ``until``, in seconds since 1970."""
 
     id: str
     mime_type: str
     filename: str
+    until: float
     data: bytes = field(repr=False)
 
     @property
@@ -53,25 +60,33 @@ class File:
 class Files:
     """Files by id, oldest first."""
 
-    def __init__(self, random: Random, now: Callable[[], float]) -> None:
-        self._random = random
+    def __init__(self, ids: Ids, now: Callable[[], float]) -> None:
+        self._ids = ids
         self._now = now
-        self._key = random.getrandbits(128).to_bytes(16, "big")
+        self._key = ids.dice("media key").getrandbits(128).to_bytes(16, "big")
         self._files: dict[str, File] = {}
         self._size = 0
 
-    def add(self, data: bytes, mime_type: str, filename: str = "") -> File:
-        """Keep a file under a fresh id."""
-        number = f"{self._random.randrange(10**15, 10**16)}"
-        file = File(id=number, mime_type=mime_type, filename=filename, data=data)
-        self._files[number] = file
-        self._size += len(data)
-        while self._size > KEPT_BYTES and len(self._files) > 1:
-            self.remove(next(iter(self._files)))
+    def add(self, data: bytes, mime_type: str, filename: str = "", *, lives: float = UPLOADED_SECONDS) -> File:
+        """Keep a file under a fresh id, which Graph knows for ``lives`` seconds."""
+        number = f"{self._ids.dice('media').randrange(10**15, 10**16)}"
+        file = File(id=number, mime_type=mime_type, filename=filename, until=self._now() + lives, data=data)
+        self._put(file)
         return file
 
+    def _put(self, file: File) -> None:
+        self._files[file.id] = file
+        self._size += len(file.data)
+        while self._size > KEPT_BYTES and len(self._files) > 1:
+            self.remove(next(iter(self._files)))
+
     def get(self, number: str) -> File | None:
-        """The file, if it is still there."""
+        """The file, if Graph still knows its id."""
+        file = self._files.get(number)
+        return file if file is not None and self._now() < file.until else None
+
+    def seen(self, number: str) -> File | None:
+        """The file as the phones still show it, though its id may be dead."""
         return self._files.get(number)
 
     def remove(self, number: str) -> bool:
@@ -94,3 +109,30 @@ class Files:
 
     def _proof(self, number: str, until: str) -> str:
         return hmac.new(self._key, f"{number} {until}".encode(), hashlib.sha256).hexdigest()[:32]
+
+    def kept(self) -> list[dict[str, Any]]:
+        """All of them, as JSON; bytes in base64."""
+        return [
+            {
+                "id": file.id,
+                "mime_type": file.mime_type,
+                "filename": file.filename,
+                "until": file.until,
+                "data": base64.b64encode(file.data).decode(),
+            }
+            for file in self._files.values()
+        ]
+
+    def restore(self, kept: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what ``kept`` gave. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else."""
+        for one in kept:
+            data = base64.b64decode(one["data"], validate=True)
+            self._put(
+                File(
+                    id=str(one["id"]),
+                    mime_type=str(one["mime_type"]),
+                    filename=str(one["filename"]),
+                    until=float(one["until"]),
+                    data=data,
+                )
+            )

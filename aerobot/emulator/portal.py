@@ -1,13 +1,14 @@
 """What a person arranges at Meta's portal: tokens, apps, accounts, numbers, templates; here, for tests too."""
 
 import base64
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Callable, Iterable, Sequence
 
 from aerobot.emulator import arrange
 from aerobot.emulator.arrange import Changes
-from aerobot.emulator.business import Business, Number, Template
+from aerobot.emulator.business import Business, Number
 from aerobot.emulator.credentials import Credentials
+from aerobot.emulator.ids import Ids
+from aerobot.emulator.templates import Template, of_body
 from aerobot.emulator.tokens import SCOPES, App, Token, Tokens
 
 
@@ -24,13 +25,13 @@ class Portal:
         *,
         credentials: Credentials,
         name: str,
-        random: Random,
+        ids: Ids,
         now: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
         self.business = Business(credentials, name, changed)
         self.tokens = Tokens(self.business.apps, now)
-        self._random = random
+        self._ids = ids
         self._now = now
         self._main = Token(
             value=credentials.access_token,
@@ -79,7 +80,8 @@ class Portal:
         if app_id not in self.business.apps:
             raise ValueError(f"There is no app {app_id!r}; there are {', '.join(self.business.apps)}.")
         granted = None if targets is None else tuple(targets) or (self.business.account_id,)
-        letters = base64.b64encode(self._random.getrandbits(720).to_bytes(90, "big"), altchars=b"Za").decode()
+        raw = self._ids.dice("token").getrandbits(720).to_bytes(90, "big")
+        letters = base64.b64encode(raw, altchars=b"Za").decode()
         token = Token(
             value=f"EAA{letters}",
             app_id=app_id,
@@ -92,14 +94,23 @@ class Portal:
         self.tokens.keep(token)
         return token.value
 
+    def restore_tokens(self, tokens: Iterable[Token]) -> None:
+        """Know these tokens and no others."""
+        main = self._main.value
+        for token in self.tokens.all():
+            self.tokens.forget(token.value)
+        for token in tokens:
+            self.tokens.keep(token)
+        self._main = self.tokens.get(main) or self._main
+
     def add_number(
         self, phone: str, name: str, *, account_id: str = "", registered: bool = False, account_mode: str = "LIVE"
     ) -> str:
         """Another number, in digits, of an account (default: ours); its id.
 
-        It can be read, registered and given an override; only the main number sends and receives.
+        It can be read, registered and given an override; once registered it sends and receives like the main one.
         """
-        id_ = f"1{self._random.randrange(10**14):014d}"
+        id_ = f"1{self._ids.dice('number').randrange(10**14):014d}"
         number = Number(
             id=id_,
             phone=phone.lstrip("+"),
@@ -116,10 +127,20 @@ class Portal:
     def add_template(
         self, name: str, body: str, *, language: str = "en_US", status: str = "APPROVED", category: str = "UTILITY"
     ) -> None:
-        """Another template of our account, for the list of templates."""
-        id_ = f"4{self._random.randrange(10**14):014d}"
-        made = Template(id=id_, name=name, language=language, status=status, category=category, body=body)
-        self.business.templates[self.business.account_id] += (made,)
+        """Another template of our account with a body alone; ``put_template`` takes any."""
+        id_ = self.new_template_id()
+        self.put_template(of_body(id=id_, name=name, language=language, status=status, category=category, body=body))
+
+    def new_template_id(self) -> str:
+        """An id that no template has."""
+        return f"4{self._ids.dice('template').randrange(10**14):014d}"
+
+    def put_template(self, template: Template, account_id: str = "") -> None:
+        """Add or change a template of an account (default: ours); by name and language."""
+        account = account_id or self.business.account_id
+        key = (template.name, template.language)
+        others = tuple(t for t in self.business.templates[account] if (t.name, t.language) != key)
+        self.business.templates[account] = (*others, template)
 
     def document(self) -> dict[str, object]:
         """How things stand, without any secret.
@@ -131,9 +152,9 @@ class Portal:
         number, subscription = business.number, business.subscriptions.get(business.app.id)
         died = token.died(self._now())
         return {
-            "callback": business.callback,
+            "callback": business.callback(number.id),
             "levels": business.levels(business.app.id, number),
-            "obstacle": business.obstacle,
+            "obstacle": business.obstacle(number.id),
             "fields": list(subscription.fields) if subscription else [],
             "subscribed_apps": list(business.accounts[business.account_id].apps),
             "token": {

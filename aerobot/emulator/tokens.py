@@ -89,6 +89,10 @@ class Tokens:
         """From now on nobody can even parse it."""
         self._kept.pop(value, None)
 
+    def all(self) -> list[Token]:
+        """Every one, dead or alive."""
+        return list(self._kept.values())
+
     def get(self, value: str) -> Token | None:
         """A token that was issued, dead or alive."""
         return self._kept.get(value)

@@ -101,14 +101,25 @@ def envelope(
     field: str = "messages",
 ) -> Json:
     """One webhook body (Meta: up to 1,000 updates); what is empty is left out."""
+    change = _change(line, messages=messages, statuses=statuses, contacts=contacts, field=field)
+    entry = {"id": line.business_account_id, "changes": [change]}
+    return {"object": "whatsapp_business_account", "entry": [entry]}
+
+
+def _change(
+    line: Line,
+    *,
+    messages: Iterable[Mapping[str, object]],
+    statuses: Iterable[Mapping[str, object]],
+    contacts: Iterable[Mapping[str, object]],
+    field: str = "messages",
+) -> Json:
     metadata = {"display_phone_number": line.display_phone_number, "phone_number_id": line.phone_number_id}
     value: Json = {"messaging_product": "whatsapp", "metadata": metadata}
     for key, items in (("contacts", contacts), ("messages", messages), ("statuses", statuses)):
         if found := [dict(item) for item in items]:
             value[key] = found
-    change = {"value": value, "field": field}
-    entry = {"id": line.business_account_id, "changes": [change]}
-    return {"object": "whatsapp_business_account", "entry": [entry]}
+    return {"value": value, "field": field}
 
 
 def contact(sender: Sender) -> Json:
@@ -132,6 +143,27 @@ def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json
     """A body with receipts; it names the user in ``contacts`` unless all of them are ``failed``."""
     named = any(status.get("status") != "failed" for status in statuses)
     return envelope(line, statuses=statuses, contacts=[contact(sender)] if named else ())
+
+
+def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]]) -> Json:
+    """One body with many updates, as Meta batches them: an entry for each account, a change for each number.
+
+    An update is the number, the user, whether it is a message (else a status), and the message or status itself.
+    Each user stands in ``contacts`` once, unless all about them is ``system`` or ``failed``.
+    """
+    lines: dict[Line, tuple[list[Json], list[Json], list[Json]]] = {}
+    for line, sender, is_message, content in updates:
+        messages, statuses, contacts = lines.setdefault(line, ([], [], []))
+        (messages if is_message else statuses).append(dict(content))
+        told = contact(sender)
+        if content.get("type") != "system" and content.get("status") != "failed" and told not in contacts:
+            contacts.append(told)
+    entries: dict[str, list[Json]] = {}
+    for line, (messages, statuses, contacts) in lines.items():
+        change = _change(line, messages=messages, statuses=statuses, contacts=contacts)
+        entries.setdefault(line.business_account_id, []).append(change)
+    found = [{"id": account, "changes": changes} for account, changes in entries.items()]
+    return {"object": "whatsapp_business_account", "entry": found}
 
 
 def message(

@@ -242,7 +242,7 @@ def test_a_later_failure_is_not_in_time(tmp_path: Path, env: dict[str, str], met
 
 def test_not_in_time(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta, send: Any) -> None:
     """Delivered and not read within the timeout: exit 6, and how far it came."""
-    meta.emulator._receipts.auto_read = False
+    meta.emulator.settle(auto_read=False)
     with serving(tmp_path, env, meta):
         done = send("Hello", "--wait", "read", "--timeout", "1.5")
         assert done.returncode == 6, done.stderr
@@ -355,12 +355,14 @@ def test_an_upload_that_is_refused_sends_nothing(tmp_path: Path, send: Any, meta
 
 def test_a_template_with_its_parameters(send: Any, meta: EmulatedMeta) -> None:
     """--param fills the body's places in their order."""
+    meta.emulator.portal.add_template("order_on_its_way", "Hello {{1}}, order {{2}} is on its way.", language="nl")
     done = send("--template", "order_on_its_way", "--language", "nl", "--param", "Ana", "--param", "1234")
     assert done.returncode == 0, done.stderr
     content = meta.replies()[0]["message"]["content"]
     assert (content["name"], content["language"]) == ("order_on_its_way", {"code": "nl"})
     values = [{"type": "text", "text": "Ana"}, {"type": "text", "text": "1234"}]
     assert content["components"] == [{"type": "body", "parameters": values}]
+    assert meta.replies()[0]["message"]["text"] == "Hello Ana, order 1234 is on its way."
 
 
 @pytest.mark.parametrize("arguments", [

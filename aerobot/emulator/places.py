@@ -1,0 +1,18 @@
+"""What is on this machine and what is not: nothing else is called unless it was permitted."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_here(url: str) -> bool:
+    """Whether a URL points at this machine: ``localhost``, names below it, and loopback addresses."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,6 +1,7 @@
 """A real Chromium for tests, driven over the W3C WebDriver protocol of chromedriver, spoken here in a few lines."""
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
+import pytest
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 ENTER, ESCAPE, TAB, SHIFT = "\ue007", "\ue00c", "\ue004", "\ue008"
@@ -18,12 +20,26 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage --force-color-profile=srgb"
 )
 
+MOUSE = "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+"""A machine without a screen has no mouse either; a desktop has."""
+SCROLLS = "return document.documentElement.scrollWidth > innerWidth || document.body.scrollHeight > innerHeight"
+"""Whether the page itself scrolls."""
+FOREIGN = """return performance.getEntriesByType('resource').map((entry) => entry.name)
+    .filter((name) => !name.replace('blob:', '').startsWith(origin))"""
+"""What the page loaded from elsewhere; a blob of its own is not."""
+
 
 def browser_missing() -> str:
     """What to say where there is no browser, or nothing."""
     if shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("google-chrome")):
         return ""
     return "no Chromium here: apt-get install chromium chromium-driver"
+
+
+def need_browser() -> None:
+    """Skip the test where there is no browser; under CI that is a failure."""
+    if missing := browser_missing():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
 
 
 class Browser:
@@ -54,6 +70,32 @@ class Browser:
     async def click(self, css: str) -> None:
         await self.call("POST", f"/element/{await self.find(css)}/click", {})
 
+    async def press(self, keys: str) -> None:
+        """Press keys, one after the other, wherever the focus is."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        await self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": strokes}]})
+
+    async def focused(self, what: str = "id") -> Any:
+        """A property of the element that has the focus."""
+        return await self.run("return document.activeElement[arguments[0]]", what)
+
+    async def command(self, name: str, **parameters: object) -> Any:
+        """One command of the DevTools protocol."""
+        return await self.call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    async def network(self, *, on: bool) -> None:
+        """Cut the page off, or let it through again."""
+        speed = -1 if on else 0
+        await self.command("Network.enable")
+        await self.command(
+            "Network.emulateNetworkConditions",
+            offline=not on, latency=0, downloadThroughput=speed, uploadThroughput=speed,
+        )  # fmt: skip
+
+    async def complaints(self) -> list[str]:
+        """What the page wrote to the browser's console since the last time."""
+        return [entry["message"] for entry in await self.call("POST", "/se/log", {"type": "browser"})]
+
     async def until(self, script: str, *arguments: object, seconds: float = 15) -> Any:
         """Wait until a script returns something true."""
         async with asyncio.timeout(seconds):
@@ -82,9 +124,10 @@ async def chromium(width: int = 1280, height: int = 800, *, phone: bool = False)
                 while not (port := re.search(r"successfully on port (\d+)", said)):
                     said = (await process.stdout.readline()).decode()
                     assert said, "chromedriver ended before it listened"
+            own = [f"--user-data-dir={profile}", f"--window-size={width},{height}", *([] if phone else [MOUSE])]
             options: dict[str, object] = {
                 "binary": shutil.which("chromium") or shutil.which("google-chrome"),
-                "args": [*FLAGS.split(), f"--user-data-dir={profile}", f"--window-size={width},{height}"],
+                "args": [*FLAGS.split(), *own],
             }
             if phone:
                 metrics = {"width": width, "height": height, "pixelRatio": 2, "touch": True}

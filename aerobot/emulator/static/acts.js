@@ -1,6 +1,7 @@
 // What a person does on the page, each act as a call of the control API.
 
 import { del, get, post } from "./api.js";
+import { RECENT } from "./store.js";
 import * as people from "./people.js";
 import * as sheets from "./sheets.js";
 import * as sends from "./sends.js";
@@ -96,9 +97,11 @@ export function makeActs(page) {
     inspect: (message) => page.drawer.open(message),
     write: () => page.composer.focus(),
     read: () => page.chat.focusLast(),
-    async loadEarlier() {
+    async loadEarlier(chat) {
+      const first = [...chat.messages.keys()].find((id) => !id.startsWith("local-"));
       try {
-        page.store.absorb((await get("/_/state")).messages);
+        const { messages } = await get(`/_/messages?before=${encodeURIComponent(first)}&count=${RECENT}`);
+        page.store.prepend(chat, messages);
       } catch (error) {
         page.trouble(error.message);
       }

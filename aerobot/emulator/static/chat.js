@@ -80,10 +80,10 @@ export class Chat {
   async #showEarlier() {
     const { chat } = this;
     if (!this.start && chat.more) {
-      await this.acts.loadEarlier();
+      await this.acts.loadEarlier(chat);
       if (this.chat !== chat) return;
       this.list = [...chat.messages.values()].filter((message) => message.type !== "reaction");
-      this.start = Math.max(0, this.list.length - this.rows.size);
+      this.start = this.list.length - this.rows.size;
     }
     const bottom = this.log.scrollHeight - this.log.scrollTop;
     const from = Math.max(0, this.start - PAGE);

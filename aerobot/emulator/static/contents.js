@@ -107,8 +107,10 @@ function picture(id, link, name, caption, acts) {
 function player(id, link, kind) {
   if (!id) return linked(link, NAMES[kind], "file");
   const frame = h(`span.player.${kind}`, {});
+  const drawn = () => frame.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
   media(id).then(({ url, shown }) => {
-    frame.append(shown ? h(kind, { src: url, controls: true, preload: "metadata", "aria-label": NAMES[kind] }) : `${NAMES[kind]} (cannot be played)`);
+    frame.append(shown ? h(kind, { src: url, controls: true, preload: "metadata", "aria-label": NAMES[kind], onloadedmetadata: drawn }) : `${NAMES[kind]} (cannot be played)`);
+    drawn();
   }).catch(() => frame.append(`${NAMES[kind]} (gone)`));
   return frame;
 }

@@ -80,7 +80,7 @@ export function safeUrl(value) {
   }
 }
 
-const HUES = ["#5b53d6", "#0e8a7d", "#c2577a", "#b7791f", "#3b82c4", "#7a5bb5", "#4c8a3f", "#c0603a"];
+const HUES = ["#5b53d6", "#0c7a6f", "#b44a6d", "#96620f", "#2f72b3", "#7a5bb5", "#447c38", "#ad5230"];
 
 export function avatar(name, extra = "") {
   const letters = text(name).trim().split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase();
@@ -105,6 +105,7 @@ export function day(at, now = Date.now()) {
   const days = Math.round((start(now) - start(at)) / 86_400_000);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
+  if (days === -1) return "Tomorrow";
   if (days > 1 && days < 7) return new Date(at).toLocaleDateString([], { weekday: "long" });
   return new Date(at).toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" });
 }

@@ -93,22 +93,11 @@ export class Store {
     return EFFECTS[message.type]?.(message, chat) ?? [];
   }
 
-  // Puts earlier messages before those that are here.
-  absorb(messages) {
-    const older = new Map();
-    const met = new Set();
-    for (const message of messages) {
-      const key = keyOf(message.phone, message.number);
-      if (this.messages.has(message.id)) met.add(key);
-      else if (!met.has(key)) older.set(key, older.get(key) ?? []).get(key).push(message);
-    }
-    for (const [key, found] of older) {
-      const chat = this.chats.get(key);
-      if (!chat || !met.has(key)) continue;
-      chat.messages = new Map([...found.map((message) => [message.id, message]), ...chat.messages]);
-      for (const message of found) this.messages.set(message.id, message);
-    }
-    for (const chat of this.chats.values()) chat.more = false;
+  // Puts earlier messages of a chat before those that are here.
+  prepend(chat, messages) {
+    chat.messages = new Map([...messages.map((message) => [message.id, message]), ...chat.messages]);
+    for (const message of messages) this.messages.set(message.id, message);
+    chat.more = messages.length >= RECENT;
   }
 
   tick({ wamid, status, error }) {

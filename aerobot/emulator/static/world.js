@@ -55,7 +55,7 @@ export class World {
   #tellTime() {
     const { store } = this.page;
     const now = store.now();
-    this.words.replaceChildren(h("strong", {}, time(now)), ` ${day(now, Date.now())}`, store.offset ? h("span.pill", { data: { mood: "warn" } }, `${span(store.offset)} ahead`) : h("span.pill", {}, "real time"));
+    this.words.replaceChildren(h("strong", {}, time(now)), h("span", {}, day(now, Date.now())), store.offset ? h("span.pill", { data: { mood: "warn" } }, `${span(store.offset)} ahead`) : h("span.pill", {}, "real time"));
   }
 
   // -- faults --
@@ -68,7 +68,7 @@ export class World {
     const name = h("select", { name: "name", onchange: () => tell() }, ...names.map((one) => h("option", { value: one }, one)));
     const tell = () => {
       const found = known[name.value] ?? {};
-      meaning.textContent = [text(found.meaning), found.code ? `code ${found.code}` : ""].filter(Boolean).join(", ");
+      meaning.textContent = found.code ? `Code ${found.code}: ${text(found.meaning)}` : text(found.meaning);
       call.replaceChildren(...(found.calls ?? calls).map((one) => h("option", { value: one }, one)));
     };
     tell();
@@ -78,10 +78,10 @@ export class World {
       const data = new FormData(event.target);
       this.page.acts.arm({ name: data.get("name"), call: data.get("call"), times: Number(data.get("times")) || 1, to: text(data.get("to")).replace(/\D/g, "") });
     };
-    const to = field("Only to the number", { name: "to", type: "tel", placeholder: "anybody" });
+    const to = field("Only to", { name: "to", type: "tel", placeholder: "anybody" });
     return section("bolt", "Faults", "Spoil the bot’s next Graph calls, on command.", this.armed, h("form.arm", { onsubmit },
-      h("label.field.fault", {}, h("span", {}, "Fault"), name), h("label.field", {}, h("span", {}, "On calls"), call),
-      field("Times", { name: "times", type: "number", min: 1, max: 10000, value: 1 }), to, meaning, h("button.primary", { type: "submit" }, "Arm")));
+      h("label.field.fault", {}, h("span", {}, "Fault"), name), meaning, h("label.field", {}, h("span", {}, "On calls"), call),
+      field("Times", { name: "times", type: "number", min: 1, max: 10000, value: 1 }), to, h("button.primary", { type: "submit" }, "Arm")));
   }
 
   #armed({ name, call, times, to }) {

@@ -1,13 +1,11 @@
 """The note a running host leaves (one file, 0600), by which other commands find it and may talk to it."""
 
-import contextlib
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aerobot.errors import ConfigError, NetworkError, UsageError
+from aerobot import notes
+from aerobot.errors import NetworkError, UsageError
 from aerobot.secret import Secret
 
 
@@ -31,53 +29,25 @@ class HostRecord:
 
 def write(folder: Path, record: HostRecord) -> Path:
     """Leave the record in ``folder`` (made 0700) and return its path, which the host removes when it stops."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"host-{record.pid}.json"
-        revealed = {
-            "private_token": record.private_token.reveal(),
-            "sandbox_secret": record.sandbox_secret.reveal() if record.sandbox_secret else None,
-        }
-        text = json.dumps({**asdict(record), **revealed})
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise ConfigError(
-            f"The state folder {folder} cannot be written: {error.strerror}.",
-            "Set AEROBOT_STATE_HOME to a folder of yours.",
-        ) from None
-    return path
+    revealed = {
+        "private_token": record.private_token.reveal(),
+        "sandbox_secret": record.sandbox_secret.reveal() if record.sandbox_secret else None,
+    }
+    return notes.leave(folder, "host", record.pid, {**asdict(record), **revealed})
 
 
 def running(folder: Path) -> tuple[HostRecord, ...]:
     """The hosts that are alive; the records of dead ones are taken away."""
     found = []
-    for path in sorted(folder.glob("host-*.json")) if folder.is_dir() else []:
+    for document in notes.left(folder, "host"):
         try:
-            document = json.loads(path.read_text("utf-8"))
             document["private_token"] = Secret(document["private_token"])
             document["sandbox_secret"] = Secret(document["sandbox_secret"]) if document["sandbox_secret"] else None
             document["phone_number_ids"] = tuple(document["phone_number_ids"])
-            record = HostRecord(**document)
-        except (OSError, ValueError, KeyError, TypeError):
+            found.append(HostRecord(**document))
+        except (KeyError, TypeError):
             continue
-        if _alive(record.pid):
-            found.append(record)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
     return tuple(found)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OSError):
-        return True
-    return True
 
 
 def choose(records: Sequence[HostRecord], *, config: str | None, phone_number_id: str) -> HostRecord:

@@ -1,6 +1,5 @@
 """A host and an emulated Meta that know each other, on this machine alone."""
 
-import errno
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from aerobot import events
 from aerobot.config import Settings, Value
+from aerobot.runtime.emulation import Emulation, Wishes
 from aerobot.runtime.host import GRACE, Host
-from aerobot.runtime.listening import not_listening
 from aerobot.runtime.values import Options
 from aerobot.secret import Secret
 
@@ -35,24 +34,23 @@ class Sandbox:
         self._emit = emit
         self._folder = folder
         self._temporary = temporary
+        self._emulation = Emulation(
+            Wishes(
+                port=settings.get("emulator.port"),
+                seed=settings.get("emulator.seed"),
+                name=settings.text("bot.name") or "Aerobot",
+                free_port=True,
+                environ=options.environ,
+            )
+        )
         self.emulator: Emulator | None = None
         self.host: Host | None = None
 
     async def start(self) -> events.Ready:
         """Start the emulator, then the host with its credentials, then point the one at the other."""
-        from aerobot.emulator.server import Emulator
-
-        self.emulator = emulator = Emulator(
-            seed=self._settings.get("emulator.seed"), name=self._settings.text("bot.name") or "Aerobot"
-        )
+        self.emulator = emulator = await self._emulation.start()
         try:
-            await emulator.start("127.0.0.1", self._settings.get("emulator.port"))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise not_listening(error, "127.0.0.1", self._settings.get("emulator.port"), "emulator.port") from None
-            await emulator.start("127.0.0.1", 0)
-        self.host = Host(_emulated(self._settings, emulator, self._folder), self._options, self._emit)
-        try:
+            self.host = Host(_emulated(self._settings, emulator, self._folder), self._options, self._emit)
             ready = await self.host.start()
             await emulator.connect(ready.webhook_url)
         except BaseException:
@@ -65,12 +63,13 @@ class Sandbox:
         if self.host is not None:
             await self.host.stop(grace)
         if self.emulator is not None:
-            await self.emulator.stop()
+            await self._emulation.stop()
 
     def abandon(self) -> None:
         """Leave at once; the temporary store goes too."""
         if self.host is not None:
             self.host.abandon()
+        self._emulation.abandon()
         if self._temporary:
             shutil.rmtree(self._folder, ignore_errors=True)
 

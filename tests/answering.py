@@ -46,12 +46,12 @@ class Bot:
                 self.tasks.add(asyncio.ensure_future(self.answer(message, value)))
         return web.Response()
 
-    async def send(self, number: str = "", **body: Any) -> str:
-        """Send one message and return its wamid; empty for what makes none."""
+    async def send(self, number: str = "", expect: int = 200, **body: Any) -> str:
+        """Send one message and return its wamid; empty for what makes none, or where a refusal is expected."""
         url = f"{self.emulator.graph_url}/v25.0/{number or self.emulator.credentials.phone_number_id}/messages"
         async with self.session.post(url, json={"messaging_product": "whatsapp", **body}, headers=self.headers) as made:
             answer = await made.json()
-            assert made.status == 200, answer
+            assert made.status == expect, answer
             return str(answer["messages"][0]["id"]) if "messages" in answer else ""
 
     @property

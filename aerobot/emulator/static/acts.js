@@ -18,7 +18,8 @@ export function makeActs(page) {
     const client = `local-${crypto.randomUUID()}`;
     const message = { id: client, phone, number, direction: "in", at: page.store.now(), status: "clock", reactions: {}, about: about ?? "", ...shown };
     page.store.put(message);
-    page.chat.add(message, true);
+    page.chat.add(message);
+    page.chat.toEnd();
     page.drawSoon(message);
     const attempt = async () => {
       message.status = "clock";

@@ -110,7 +110,7 @@ const happened = {
     if (isOpen(message)) {
       if (!document.hidden) page.open.unread.clear();
       again.forEach((found) => page.chat.redraw(found));
-      if (message.type !== "reaction") page.chat.add(message, message.direction === "in", client);
+      if (message.type !== "reaction") page.chat.add(message, client);
     }
     drawSoon(message);
   },

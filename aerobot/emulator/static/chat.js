@@ -119,13 +119,12 @@ export class Chat {
   // -- what changes --
 
   // Adds a message, in the place of the one that the page had drawn ahead of it.
-  add(message, mine, client = "") {
+  add(message, client = "") {
     this.thread.querySelector(".hello")?.remove();
     const ahead = client ? this.rows.get(client) : undefined;
     if (ahead) this.#replace(ahead, message, client);
     else if (!this.rows.has(message.id)) this.#append(message);
-    if (mine) this.toEnd();
-    else this.#follow();
+    this.#follow();
   }
 
   #replace(ahead, message, client) {

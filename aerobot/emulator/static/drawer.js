@@ -50,7 +50,7 @@ export class Drawer {
   happened({ event, wamid, wamids, client, message }) {
     if (!this.id) return;
     if (client && client === this.id) this.id = message.id;
-    const concerns = wamid === this.id || wamids?.includes(this.id) || event === "graph";
+    const concerns = wamid === this.id || wamids?.includes(this.id) || event === "graph" || event === "settings";
     if (!concerns || this.timer) return;
     this.timer = setTimeout(() => {
       this.timer = 0;
@@ -118,7 +118,7 @@ export class Drawer {
     for (const tab of this.tabs) tab.querySelector(".count").textContent = counts[tab.id.slice(4)] || "";
     const open = new Set([...this.panel.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     const top = this.panel.scrollTop;
-    const acts = { ...this.page.acts, now: () => this.page.store.now(), redeliver: (which) => this.#redeliver(which) };
+    const acts = { ...this.page.acts, held: () => this.page.store.settings.hold, redeliver: (which) => this.#redeliver(which) };
     this.panel.replaceChildren(...PANELS[this.tab](this.found, acts));
     for (const one of this.panel.querySelectorAll("details")) if (open.has(one.dataset.key)) one.open = true;
     this.panel.scrollTop = top;

@@ -8,6 +8,7 @@ const TICKS = { sent: "Sent", delivered: "Delivered", read: "Read", played: "Pla
 
 const moment = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 const nothing = (words) => [h("p.empty", {}, words)];
+const undelivered = (acts) => nothing(acts.held() ? "Webhooks are held: it is delivered when they are released." : "Nothing was delivered about this yet.");
 const pill = (words, mood) => h("span.pill", { data: { mood } }, words);
 
 function state({ state: found }) {
@@ -19,7 +20,7 @@ const what = ({ what: found }) => ({ message: "Message", batch: "Batch" })[found
 export const PANELS = { webhook, attempts, graph, receipts };
 
 function webhook({ deliveries }, acts) {
-  if (!deliveries.length) return nothing("Nothing was delivered about this yet.");
+  if (!deliveries.length) return undelivered(acts);
   return deliveries.map((one, place) => fold(`body-${one.delivery}`, place === deliveries.length - 1,
     [h("strong", {}, what(one)), state(one), h("time", {}, moment(one.at))],
     signature(one), body("Body", text(one.body), { copy: acts.copy, exact: true })));
@@ -33,7 +34,7 @@ function signature({ attempts: made }) {
 }
 
 function attempts({ deliveries }, acts) {
-  if (!deliveries.length) return nothing("Nothing was delivered about this yet.");
+  if (!deliveries.length) return undelivered(acts);
   return deliveries.map((one) => h("section.of", {},
     h("div.of-head", {}, h("strong", {}, what(one)), state(one), h("button.small", { type: "button", "aria-label": `Redeliver: ${what(one)}`, onclick: () => acts.redeliver({ delivery: one.delivery }) }, icon("again"), "Redeliver")),
     one.why ? h("p.why", {}, text(one.why)) : null,

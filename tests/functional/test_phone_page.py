@@ -298,7 +298,7 @@ async def test_wrong_and_missing_token() -> None:
 
 @pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
 async def test_fits_the_screen(size: tuple[int, int]) -> None:
-    """At phone and desktop width the page itself never scrolls, and the chat list is one step away."""
+    """At phone and desktop width the page itself never scrolls; the list and the drawer are one step away."""
     narrow = size[0] < 761
     async with world() as (emulator, _), chromium(*size, phone=narrow) as browser:
         emulator.add_phone("15550107777", "A person with quite a long name, longer than the list is wide")
@@ -310,6 +310,20 @@ async def test_fits_the_screen(size: tuple[int, int]) -> None:
         assert await browser.run(
             "const log = document.getElementById('log'); return log.scrollWidth <= log.clientWidth"
         )
+        if narrow:
+            await browser.click("#back")
+        await browser.click("#phones li:first-child button")
+        await browser.run("document.querySelector('[data-side=mine] .icon-inspect').parentElement.click()")
+        await browser.until("return document.querySelector('#drawer .fold')")
+        assert not await browser.run(SCROLLS)
+        wide = await browser.run("return document.getElementById('drawer').offsetWidth")
+        assert (wide == size[0], await browser.run("return document.getElementById('chat').inert")) == (narrow, narrow)
+        await browser.press(ESCAPE)
+        assert await browser.run("return document.getElementById('drawer').hidden")
+        assert not await browser.run("return document.getElementById('chat').inert")
+        await browser.click("#mine")
+        await browser.until("return document.getElementById('sheet').open")
+        await browser.press(ESCAPE)
         if narrow:
             await browser.click("#back")
         await browser.click("#phones li:nth-child(2) button")

@@ -153,8 +153,8 @@ async def test_settings_and_reset_on_the_page() -> None:
         await browser.click("#world")
         await browser.run("document.querySelector('#sheet [value=at_once]').click()")
         await browser.click("#sheet [data-setting=reverse]")
-        await browser.run("document.querySelector('#sheet [data-setting=copies]').value = ''")
-        await browser.type("#sheet [data-setting=copies]", "3" + ENTER)
+        await browser.run("document.querySelector('#sheet [data-setting=copies]').select()")
+        await browser.press("3" + ENTER)
         await browser.until("return document.getElementById('strip').textContent.includes('Each webhook 3 times')")
         settings = emulator.meta.settings
         assert (settings.window, settings.reverse, settings.copies) == ("at_once", True, 3)

@@ -57,8 +57,7 @@ export function makeActs(page) {
     },
     file(chosen, { caption = "", about, kind = "" }) {
       const sign = kind === "voice" ? "🎤" : chosen.type.startsWith("image/") ? "📷" : "📄";
-      const shown = kind === "sticker" ? { type: "text", text: "🩷", content: {} } : { type: "text", text: `${sign} ${chosen.name}`, content: {} };
-      return send(about, shown, (phone, number, client) => {
+      return send(about, { type: "text", text: `${sign} ${chosen.name}`, content: {} }, (phone, number, client) => {
         const form = new FormData();
         for (const [key, value] of Object.entries({ caption, about: about ?? "", client, number, kind })) if (value) form.append(key, value);
         form.append("file", chosen, chosen.name);

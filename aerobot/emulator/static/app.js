@@ -8,6 +8,7 @@ import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { $, h, icon } from "./dom.js";
 import { Drawer } from "./drawer.js";
+import { problem } from "./sheets.js";
 import { RECENT, Store } from "./store.js";
 import { World } from "./world.js";
 
@@ -67,7 +68,9 @@ function look() {
   post("/_/look", { viewer, phone: seen ? phone : "", number }).catch(() => {});
 }
 
+// Says what went wrong: in the sheet that is open, else above the chat.
 function trouble(words) {
+  if ($("sheet").open) return problem(words);
   page.store.trouble = words;
   drawSoon();
 }
@@ -136,7 +139,7 @@ const happened = {
   },
   clock(event) {
     page.store.setClock(event);
-    page.chat.show(page.open);
+    page.chat.renameDays();
     drawWorld();
   },
   settings({ settings }) {

@@ -18,11 +18,20 @@ export class Bar {
     $("presence").dataset.state = online ? (typing ? "typing" : "online") : "lost";
     this.#mine(person);
     this.#bot(bot, store.numbers.size > 1);
-    $("notice").hidden = !store.trouble;
-    $("notice").textContent = store.trouble;
+    this.#notice(store);
     document.title = chat.unread.size ? `(${chat.unread.size}) ${bot.name}` : bot.name;
     this.window();
     this.#strip(store);
+  }
+
+  #notice(store) {
+    $("notice").hidden = !store.trouble;
+    if ($("notice").firstChild?.textContent === store.trouble) return;
+    const shut = sign("close", "Hide this", () => {
+      store.trouble = "";
+      this.draw();
+    });
+    $("notice").replaceChildren(h("span", {}, store.trouble), shut);
   }
 
   // The robot; with several bots the face that each has in the list.

@@ -58,7 +58,12 @@ export class Chat {
   }
 
   #day(message) {
-    return h("div.day", { role: "separator" }, h("span", {}, day(message.at, this.acts.now())));
+    return h("div.day", { role: "separator", data: { at: message.at } }, h("span", {}, day(message.at, this.acts.now())));
+  }
+
+  // The clock was moved: what was today may be yesterday.
+  renameDays() {
+    for (const one of this.thread.querySelectorAll(".day")) one.firstChild.textContent = day(Number(one.dataset.at), this.acts.now());
   }
 
   #draw(message) {

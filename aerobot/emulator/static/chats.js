@@ -15,11 +15,13 @@ export class Chats {
   build() {
     const { store } = this.page;
     const several = store.numbers.size > 1;
+    const focused = [...this.buttons].find(([, button]) => button === document.activeElement)?.[0];
     this.buttons.clear();
     $("phones").replaceChildren(...[...store.phones.values()].map((phone) => {
       const rows = [...store.numbers.keys()].map((number) => this.#item(store.chat(phone.phone, number)));
       return several ? this.#group(phone, rows) : rows[0];
     }));
+    this.buttons.get(focused)?.focus();
   }
 
   #group(phone, rows) {

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { summary } from "./bubbles.js";
 import { $, h, icon, sign, text, time } from "./dom.js";
-import { PANELS } from "./panels.js";
+import { PANELS, next } from "./panels.js";
 
 const SOON = 120; // ms in which several happenings lead to one look
 const NARROW = matchMedia("(max-width: 760px)");
@@ -17,7 +17,7 @@ export class Drawer {
     this.tab = "webhook";
     this.box.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     NARROW.addEventListener("change", () => this.id && this.#behind());
-    setInterval(() => this.found?.deliveries.some((one) => one.next_at) && this.#fill(), 1000);
+    setInterval(() => this.#countDown(), 1000);
   }
 
   async open(message) {
@@ -56,6 +56,10 @@ export class Drawer {
       this.timer = 0;
       this.#load();
     }, SOON);
+  }
+
+  #countDown() {
+    for (const one of this.box.querySelectorAll("[data-next]")) one.textContent = next(Number(one.dataset.next), this.page.store.now());
   }
 
   // On a narrow screen the drawer covers the rest, which then cannot be reached.
@@ -106,21 +110,24 @@ export class Drawer {
 
   #key(event) {
     const at = NAMES.findIndex(([name]) => name === this.tab);
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: NAMES.length - 1 }[event.key];
-    if (next === undefined) return;
+    const aim = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: NAMES.length - 1 }[event.key];
+    if (aim === undefined) return;
     event.preventDefault();
-    this.#choose(NAMES.at(next % NAMES.length)[0], true);
+    this.#choose(NAMES.at(aim % NAMES.length)[0], true);
   }
 
   #fill() {
     const { deliveries, calls } = this.found;
     const counts = { webhook: deliveries.length, attempts: deliveries.reduce((sum, one) => sum + one.attempts.length, 0), graph: calls.length };
     for (const tab of this.tabs) tab.querySelector(".count").textContent = counts[tab.id.slice(4)] || "";
+    const reachable = () => [...this.panel.querySelectorAll("button, summary, pre")];
+    const focused = reachable().indexOf(document.activeElement);
     const open = new Set([...this.panel.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     const top = this.panel.scrollTop;
     const acts = { ...this.page.acts, held: () => this.page.store.settings.hold, redeliver: (which) => this.#redeliver(which) };
     this.panel.replaceChildren(...PANELS[this.tab](this.found, acts));
     for (const one of this.panel.querySelectorAll("details")) if (open.has(one.dataset.key)) one.open = true;
+    if (focused >= 0) reachable()[focused]?.focus();
     this.panel.scrollTop = top;
     this.actions.replaceChildren(...(deliveries.length ? [this.#again()] : []));
   }

@@ -39,10 +39,10 @@ function attempts({ deliveries }, acts) {
     h("div.of-head", {}, h("strong", {}, what(one)), state(one), h("button.small", { type: "button", "aria-label": `Redeliver: ${what(one)}`, onclick: () => acts.redeliver({ delivery: one.delivery }) }, icon("again"), "Redeliver")),
     one.why ? h("p.why", {}, text(one.why)) : null,
     ...one.attempts.map((attempt) => tried(one, attempt, acts)),
-    one.next_at ? h("p.next", {}, icon("clock"), next(one.next_at, acts.now())) : null));
+    one.next_at ? h("p.next", {}, icon("clock"), h("span", { data: { next: one.next_at } }, next(one.next_at, acts.now()))) : null));
 }
 
-const next = (at, now) => (at > now ? `Next try in ${Math.ceil((at - now) / 1000)} s, at ${moment(at)}` : "Next try at once");
+export const next = (at, now) => (at > now ? `Next try in ${Math.ceil((at - now) / 1000)} s, at ${moment(at)}` : "Next try at once");
 
 function tried({ delivery }, one, acts) {
   const good = one.status >= 200 && one.status < 300;

@@ -27,12 +27,13 @@ export function newPhone(add) {
 }
 
 export function phone(found, { change, forget }) {
-  const facts = [["Number", /^\d+$/.test(found.phone) ? found.number : ""], ["Username", found.username && `@${found.username}`], ["User id", found.user_id]];
+  const hasNumber = /^\d+$/.test(found.phone);
+  const facts = [["Number", hasNumber ? found.number : ""], ["Username", found.username && `@${found.username}`], ["User id", found.user_id]];
   const person = h("div.person", {}, avatar(found.name), h("dl.facts", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)])));
   open(found.name, person,
-    form("Change number", (data) => change(text(data.get("phone"))),
+    hasNumber ? form("Change number", (data) => change(text(data.get("phone"))),
       field("New number", { name: "phone", type: "tel", required: true, value: guess(), pattern: PATTERN }),
-      h("p.field-hint", {}, "Every bot with a chat here is told, as Meta does when a person takes another number.")),
+      h("p.field-hint", {}, "Every bot with a chat here is told, as Meta does when a person takes another number.")) : null,
     h("div.last", {}, sure("Forget this phone", "Forget it and its chats?", () => { close(); forget(); })));
 }
 

@@ -21,6 +21,13 @@ export function open(title, ...parts) {
   return sheet;
 }
 
+// Says in the open sheet why something could not be done.
+export function problem(words) {
+  const sheet = $("sheet");
+  sheet.querySelector(".sheet-problem")?.remove();
+  sheet.querySelector(".sheet-head").append(h("p.sheet-problem", { role: "alert" }, words));
+}
+
 export function choice(first, second, onclick, before, chosen = false) {
   return h("button.choice", { type: "button", onclick, "aria-current": chosen ? "true" : undefined }, before,
     h("span", {}, h("strong", { dir: "auto" }, first), second ? h("small", { dir: "auto" }, second) : null), chosen ? icon("tick") : null);

@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 
 Bot = Annotated[
     str | None,
-    typer.Argument(
-        metavar="BOT", help="A bot's id; without one, bot.id of the settings.", show_default=False
-    ),
+    typer.Argument(metavar="BOT", help="A bot's id; without one, bot.id of the settings.", show_default=False),
 ]
 NamedBot = Annotated[str, typer.Argument(metavar="BOT", help="The bot's id.", show_default=False)]
-Local = Annotated[
-    bool, typer.Option("--local", help="Talk to the local host that is running, and to nothing else.")
-]
+Local = Annotated[bool, typer.Option("--local", help="Talk to the local host that is running, and to nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 SOON = 3600

@@ -51,7 +51,9 @@ def assembled() -> typer.Typer:
         configure,
         create,
         doctor,
+        emulator,
         login,
+        phone,
         run,
         sandbox,
         send,
@@ -71,7 +73,8 @@ def assembled() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     for module in (
-        sandbox, configure, login, create, activate, ask, bots, run, send_test, send, webhook, templates, doctor, status
+        sandbox, configure, login, create, activate, ask, bots, run, send_test, emulator, phone, send, webhook,
+        templates, doctor, status,
     ):  # fmt: skip
         module.register(app)
     return app

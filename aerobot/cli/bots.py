@@ -58,9 +58,7 @@ def _register_reading(bots: typer.Typer) -> None:
         width = max(len(str(key)) for key in found)
         for key, value in found.items():
             run.terminal.result(f"{safe(str(key)):<{width}}  {_cell(value)}")
-        run.terminal.say(
-            "Next: aerobot bots update" + (f" {bot}" if bot else "") + (" --local" if local else "")
-        )
+        run.terminal.say("Next: aerobot bots update" + (f" {bot}" if bot else "") + (" --local" if local else ""))
 
 
 def _row(bot: dict[str, Any]) -> list[str]:
@@ -114,9 +112,7 @@ def _register_update(bots: typer.Typer) -> None:
         emptied = {key.partition(".")[2]: "" for key, value in flags.items() if value == ""}
         changes = chosen(settings, flags) | emptied
         if not changes and not whatsapp:
-            raise UsageError(
-                "Nothing to change: no flag names a field.", "aerobot bots update --help lists them."
-            )
+            raise UsageError("Nothing to change: no flag names a field.", "aerobot bots update --help lists them.")
         with connect(run, settings, local=local) as api:
             bot_id = which_bot(api, settings, bot)
             if whatsapp:

@@ -17,9 +17,7 @@ from aerobot.terminal import Terminal
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=EVERYWHERE)]
 Profile = Annotated[
     str | None,
-    typer.Option(
-        "--profile", "-p", metavar="NAME", help="Use a profile of the file.", rich_help_panel=EVERYWHERE
-    ),
+    typer.Option("--profile", "-p", metavar="NAME", help="Use a profile of the file.", rich_help_panel=EVERYWHERE),
 ]
 Config = Annotated[
     Path | None,
@@ -118,7 +116,7 @@ def take_shared(context: typer.Context, given: Mapping[str, Any]) -> Shared:
 
 
 def command(
-    app: typer.Typer, name: str, *, panel: str | None = None, examples: tuple[str, str], hidden: bool = False
+    app: typer.Typer, name: str, *, panel: str | None = None, examples: tuple[str, ...], hidden: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register ``function(run, ...)`` as a command, with the shared options and its examples."""
 

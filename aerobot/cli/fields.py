@@ -170,9 +170,7 @@ def new_bot(settings: Settings, *, local: bool) -> tuple[dict[str, Any], list[Pr
     if body["platform"] == "whatsapp":
         body["platform_config"], more = whatsapp_config(settings)
         problems += more
-    first = {
-        name: body[name] for name in ("name", "platform", "workspace_id", "system_prompt") if body.get(name)
-    }
+    first = {name: body[name] for name in ("name", "platform", "workspace_id", "system_prompt") if body.get(name)}
     return {**first, **{name: value for name, value in body.items() if value != ""}}, problems
 
 

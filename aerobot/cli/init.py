@@ -85,9 +85,7 @@ def register(app: typer.Typer, panel: str) -> None:
         _init(run, draft, flags, ask=ask, force=force, validate=not no_validate)
 
 
-def _init(
-    run: Run, place: Draft, flags: Mapping[str, str | None], *, ask: bool, force: bool, validate: bool
-) -> None:
+def _init(run: Run, place: Draft, flags: Mapping[str, str | None], *, ask: bool, force: bool, validate: bool) -> None:
     taken = place.taken()
     if taken and not force:
         raise _refusal(taken, place.profile)

@@ -17,18 +17,12 @@ from aerobot.terminal import safe
 if TYPE_CHECKING:
     from aerobot.aerostack import Aerostack
 
-Email = Annotated[
-    str | None, typer.Option("--email", metavar="ADDRESS", help="Your e-mail address; or AEROBOT_EMAIL.")
-]
+Email = Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="Your e-mail address; or AEROBOT_EMAIL.")]
 Token = Annotated[
     str | None,
-    typer.Option(
-        "--token", metavar="-", help="Only -: take a token from stdin, without e-mail and password."
-    ),
+    typer.Option("--token", metavar="-", help="Only -: take a token from stdin, without e-mail and password."),
 ]
-Create = Annotated[
-    str | None, typer.Option("--create", metavar="NAME", help="Create a workspace of that name.")
-]
+Create = Annotated[str | None, typer.Option("--create", metavar="NAME", help="Create a workspace of that name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -145,16 +139,12 @@ def _register_logout(app: typer.Typer) -> None:
             expiry = jwt_expiry(token)
             run.terminal.say(f"Forgotten: the login for {origin}, kept in {path}.")
             if expiry and expiry > time.time():
-                run.terminal.say(
-                    f"Aerostack itself accepts that token for {span(expiry - time.time())} more."
-                )
+                run.terminal.say(f"Aerostack itself accepts that token for {span(expiry - time.time())} more.")
         run.terminal.say("Next: aerobot login")
 
 
 def _register_workspaces(app: typer.Typer) -> None:
-    @command(
-        app, "workspaces", panel=START, examples=("aerobot workspaces", "aerobot workspaces --create acme")
-    )
+    @command(app, "workspaces", panel=START, examples=("aerobot workspaces", "aerobot workspaces --create acme"))
     def workspaces(run: Run, *, create: Create = None) -> None:
         """List your workspaces, or create one; every bot belongs to one."""
         settings = run.settings()

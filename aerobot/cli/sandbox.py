@@ -16,9 +16,10 @@ import typer
 from aerobot import __version__, events
 from aerobot.cli import running
 from aerobot.cli.command import START, Run, command
+from aerobot.cli.sandbox_exec import beside
 from aerobot.cli.stream import Stream, show_parts, show_trace
 from aerobot.config import Settings, Value
-from aerobot.errors import ConfigError, NoReplyError
+from aerobot.errors import ConfigError, NoReplyError, UsageError
 from aerobot.terminal import Terminal, safe
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
         app,
         "sandbox",
         panel=START,
-        examples=("aerobot sandbox", 'aerobot sandbox bot.py --say "Hi"'),
+        examples=("aerobot sandbox", 'aerobot sandbox bot.py --say "Hi"', 'aerobot sandbox bot.py --exec "pytest -q"'),
     )
     def sandbox(
         run: Run,
@@ -45,6 +46,10 @@ def register(app: typer.Typer) -> None:
         ] = None,
         say: Annotated[
             str | None, typer.Option(metavar="TEXT", help="Play one message, print the answer, end.")
+        ] = None,
+        exec_: Annotated[
+            str | None,
+            typer.Option("--exec", metavar="CMD", help="Run this beside it, and end with its exit code."),
         ] = None,
         keep: Annotated[
             Path | None, typer.Option(metavar="DIR", help="Keep the store there; else it is gone at the end.")
@@ -61,19 +66,22 @@ def register(app: typer.Typer) -> None:
         """A bot that answers, on this machine, without any account.
 
         Starts your bot (or the demo), an emulated WhatsApp and a phone in the browser. Real credentials are ignored
-        and nothing leaves this machine.
+        and nothing leaves this machine. What --exec runs finds the addresses and tokens in its environment.
         """
+        if say is not None and exec_ is not None:
+            raise UsageError("--say and --exec exclude each other.")
         settings = _settings(run, port)
         engine = bot_file or "demo"
-        open_page = not no_open and say is None and run.terminal.interactive and _has_desktop()
+        open_page = not no_open and say is None and exec_ is None and run.terminal.interactive and _has_desktop()
         with _folder(keep) as folder:
-            play = (
-                _say(run.terminal, settings, engine, folder, say, timeout)
-                if say is not None
-                else _stay(
+            if say is not None:
+                play = _say(run.terminal, settings, engine, folder, say, timeout)
+            elif exec_ is not None:
+                play = beside(run.terminal, _on_free_ports(settings), engine, folder, exec_)
+            else:
+                play = _stay(
                     run.terminal, settings, engine, folder, temporary=keep is None, open_page=open_page, texts=texts
                 )
-            )
             code = running.run(run.terminal, play)
         raise typer.Exit(code)
 
@@ -85,6 +93,11 @@ def _settings(run: Run, port: int | None) -> Settings:
     if real:
         run.terminal.say(f"Ignored here: {', '.join(real)} ({settings.source(real[0])}). The sandbox has its own.")
     return settings
+
+
+def _on_free_ports(settings: Settings) -> Settings:
+    free = {key: Value(value=0, source="sandbox") for key in ("serve.port", "serve.private_port", "emulator.port")}
+    return replace(settings, values={**settings.values, **free})
 
 
 @contextlib.contextmanager
@@ -153,8 +166,7 @@ async def _welcome(terminal: Terminal, show: Stream, ready: events.Ready, *, ope
 async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path, text: str, timeout: float) -> int:
     from aerobot.runtime import Options, Sandbox
 
-    free = {key: Value(value=0, source="sandbox") for key in ("serve.port", "serve.private_port", "emulator.port")}
-    settings = replace(settings, values={**settings.values, **free})
+    settings = _on_free_ports(settings)
     failures: list[events.TurnEnded] = []
 
     def keep(event: events.Event) -> None:

@@ -271,6 +271,11 @@ SETTINGS: tuple[Setting, ...] = (
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
 SECTIONS = tuple(dict.fromkeys(setting.section for setting in SETTINGS))
 OTHER_VARIABLES = frozenset(
-    {"AEROBOT_CONFIG", "AEROBOT_CONFIG_HOME", "AEROBOT_STATE_HOME", "AEROBOT_EMAIL", "AEROBOT_PASSWORD"}
-)
-"""Variables that are not settings: where files are, and `aerobot login` without a terminal."""
+    {
+        "AEROBOT_CONFIG", "AEROBOT_CONFIG_HOME", "AEROBOT_STATE_HOME", "AEROBOT_EMAIL", "AEROBOT_PASSWORD",
+        "AEROBOT_WEBHOOK_URL", "AEROBOT_PRIVATE_URL", "AEROBOT_PRIVATE_TOKEN", "AEROBOT_EMULATOR_URL",
+        "AEROBOT_EMULATOR_TOKEN", "AEROBOT_PAGE_URL",
+    }
+)  # fmt: skip
+"""Variables that are not settings: where files are, `aerobot login` without a terminal, and what `sandbox --exec`
+tells its command."""

@@ -110,4 +110,3 @@ def _refused(status: int, text: str) -> AerobotError:
 def path(*parts: str) -> str:
     """A path of these parts, each quoted."""
     return "/".join(quote(part, safe="") for part in parts)
-

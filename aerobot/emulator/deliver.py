@@ -81,7 +81,7 @@ class Courier:
         """Queue one update, unless Meta never tells it."""
         if why := self._obstacle(update.line.phone_number_id):
             refused = self.deliveries.new([update])
-            refused.state, refused.why = "not_sent", why
+            self.deliveries.move(refused, "not_sent", why=why)
             self._tell(refused, attempt=0, error=f"not sent: {why}")
             return
         settings = self._settings()
@@ -116,7 +116,7 @@ class Courier:
     @property
     def waiting(self) -> int:
         """How many webhooks are still to be taken by somebody."""
-        return len(self._gathered) + sum(found.state in UNDONE for found in self.deliveries.about())
+        return len(self._gathered) + self.deliveries.undone
 
     def redeliver(self, deliveries: Sequence[Delivery]) -> int:
         """Send these once more, whatever became of them; how many."""
@@ -127,7 +127,7 @@ class Courier:
     async def _again(self, delivery: Delivery) -> None:
         before = delivery.state
         if not await self._attempt(delivery) and before not in UNDONE:
-            delivery.state, delivery.next_at = before, None
+            self.deliveries.move(delivery, before, why=delivery.why)
 
     # -- lanes --
 
@@ -168,7 +168,7 @@ class Courier:
             if delivery.state == "delivered" or await self._attempt(delivery):
                 return
             if self._clock() - delivery.at / 1000 >= WEEK:
-                delivery.state, delivery.next_at = "gave_up", None
+                self.deliveries.move(delivery, "gave_up")
                 return
 
     def _pause(self, attempts: int) -> float:
@@ -196,10 +196,10 @@ class Courier:
         )
         delivery.attempts.append(made)
         if status == 200:
-            delivery.state, delivery.next_at = "delivered", None
+            self.deliveries.move(delivery, "delivered")
         elif delivery.state != "delivered":
-            delivery.state = "retrying"
-            delivery.next_at = self._clock.milliseconds + int(self._pause(number) * 1000)
+            again = self._clock.milliseconds + int(self._pause(number) * 1000)
+            self.deliveries.move(delivery, "retrying", next_at=again)
         self._tell(delivery, attempt=number, status=status, milliseconds=made.milliseconds, error=error)
         if status == 200:
             self._arrived(delivery.messages)
@@ -218,9 +218,7 @@ class Courier:
             "Accept": "*/*",
         }
 
-    async def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str, dict[str, str], str]:
+    async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str, dict[str, str], str]:
         """Status, error, the answer's headers and the beginning of its body."""
         assert self._session is not None
         if not (self._allow_external or is_here(url)):

@@ -94,6 +94,7 @@ class Deliveries:
         self._kept: dict[int, Delivery] = {}
         self._bytes = 0
         self._last = 0
+        self._undone: set[int] = set()
 
     def new(self, updates: Iterable[Update]) -> Delivery:
         """One body with these updates, which are about one number at least."""
@@ -103,13 +104,24 @@ class Deliveries:
         self._last += 1
         made = Delivery(id=self._last, at=self._now(), **fields)
         self._kept[made.id] = made
+        self._undone.add(made.id)
         self._bytes += len(made.body)
         if len(self._kept) > KEPT or self._bytes > KEPT_BYTES:
             self._forget()
         return made
 
+    def move(self, delivery: Delivery, state: str, *, why: str = "", next_at: int | None = None) -> None:
+        """What has become of it."""
+        delivery.state, delivery.why, delivery.next_at = state, why, next_at
+        (self._undone.add if state in UNDONE else self._undone.discard)(delivery.id)
+
+    @property
+    def undone(self) -> int:
+        """How many are still to be taken."""
+        return len(self._undone)
+
     def _forget(self) -> None:
-        for old in [found for found in self._kept.values() if found.state not in UNDONE]:
+        for old in [found for found in self._kept.values() if found.id not in self._undone]:
             if len(self._kept) <= KEPT * 0.9 and self._bytes <= KEPT_BYTES * 0.9:
                 return
             del self._kept[old.id]
@@ -140,7 +152,8 @@ class Deliveries:
                 messages=tuple(one["messages"]),
                 body=str(one["body"]).encode("ascii", "replace"),
             )
-            found.at, found.state, found.why = int(one["at"]), str(one["state"]), str(one["why"])
+            found.at = int(one["at"])
+            self.move(found, str(one["state"]), why=str(one["why"]))
             found.attempts = [Attempt(**attempt) for attempt in one["attempts"]]
         return [found for found in self._kept.values() if found.state in UNDONE]
 

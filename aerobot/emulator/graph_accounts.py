@@ -3,13 +3,15 @@
 Sources: Meta's pages "WhatsApp Business Account", "Subscribed apps", "Webhook overrides", "Message templates".
 """
 
+import re
+
 from aerobot.emulator.business import Account
 from aerobot.emulator.callbacks import Callbacks
 from aerobot.emulator.graph_call import Call
-from aerobot.emulator.graph_errors import no_field, not_there
+from aerobot.emulator.graph_errors import no_field, not_there, parameter, refused
 from aerobot.emulator.graph_numbers import GraphNumbers, not_subscribed, override
 from aerobot.emulator.portal import Portal
-from aerobot.emulator.templates import Template
+from aerobot.emulator.templates import CATEGORIES, Template
 from aerobot.emulator.tokens import MANAGEMENT
 
 ACCOUNT = "WhatsAppBusinessAccount"
@@ -40,6 +42,10 @@ class GraphAccounts:
                 return call.page([self._numbers.show(call, number) for number in numbers])
             case "GET", "message_templates":
                 return self._templates(call, account)
+            case "POST", "message_templates":
+                return self._create_template(call, account)
+            case "DELETE", "message_templates":
+                return self._delete_template(call, account)
             case "GET", "subscribed_apps":
                 return {"data": [self._subscribed(call, account, app_id) for app_id in account.apps]}
             case "POST", "subscribed_apps":
@@ -91,6 +97,41 @@ class GraphAccounts:
             wanted = call.maybe(key)
             found = tuple(t for t in found if wanted in ("", getattr(t, key)))
         return call.page([call.chosen(_template(t), TEMPLATE_FIELDS, "MessageTemplate") for t in found])
+
+    def _create_template(self, call: Call, account: Account) -> dict[str, object]:
+        """Approved at once; Meta takes minutes to days."""
+        name, language, category = (call.text(key) for key in ("name", "language", "category"))
+        if not re.fullmatch(r"[a-z0-9_]{1,512}", name):
+            raise parameter("Param name must be lowercase letters, digits and underscores, at most 512 of them")
+        if category not in CATEGORIES:
+            raise parameter(f'Param category must be one of {{{", ".join(CATEGORIES)}}} - got "{category}".')
+        parts = call.params.get("components")
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise parameter("Param components must be an array of objects.")
+        if not any(part.get("type") == "BODY" and isinstance(part.get("text"), str) for part in parts):
+            raise parameter("A template has a component of type BODY with a text.")
+        if any((t.name, t.language) == (name, language) for t in self._business.templates[account.id]):
+            raise refused(2388024, "Content in this language already exists")
+        made = Template(
+            id=self._portal.new_template_id(),
+            name=name,
+            language=language,
+            status="APPROVED",
+            category=category,
+            components=tuple(parts),
+        )
+        self._portal.put_template(made, account.id)
+        return {"id": made.id, "status": made.status, "category": made.category}
+
+    def _delete_template(self, call: Call, account: Account) -> dict[str, object]:
+        """By name: in every language."""
+        name = call.text("name")
+        known = self._business.templates[account.id]
+        left = tuple(template for template in known if template.name != name)
+        if len(left) == len(known):
+            raise refused(2593002, "Message template not found", f"There is no template {name!r}.")
+        self._business.templates[account.id] = left
+        return {"success": True}
 
 
 def _template(template: Template) -> dict[str, object]:

@@ -31,7 +31,7 @@ class Limits:
         """The generic cell rate algorithm: ``due`` is when the bucket will be empty again."""
         now = self._clock()
         due = max(self._due.get(key, now), now)
-        if due - now > interval * (burst - 1) + 1e-9:
+        if due - now > interval * (burst - 1) + 1e-4:  # what adding to times since 1970 loses
             return True
         self._due[key] = due + interval
         return False

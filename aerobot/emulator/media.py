@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,7 @@ class Files:
     def __init__(self, ids: Ids, now: Callable[[], float]) -> None:
         self._ids = ids
         self._now = now
-        self._key = ids.dice("media key").getrandbits(128).to_bytes(16, "big")
+        self._key = secrets.token_bytes(16)
         self._files: dict[str, File] = {}
         self._size = 0
 

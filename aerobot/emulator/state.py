@@ -45,8 +45,7 @@ def restore_portal(portal: Portal, kept: Mapping[str, Any]) -> None:
     business.accounts = {found["id"]: Account(**found) for found in kept["accounts"]}
     business.numbers = {found["id"]: Number(**found) for found in kept["numbers"]}
     subscriptions = {
-        app: Subscription(**{**found, "fields": tuple(found["fields"])})
-        for app, found in kept["subscriptions"].items()
+        app: Subscription(**{**found, "fields": tuple(found["fields"])}) for app, found in kept["subscriptions"].items()
     }
     business.subscriptions = subscriptions
     business.templates = {account: tuple(map(_template, found)) for account, found in kept["templates"].items()}

@@ -143,6 +143,24 @@ async def test_the_clock_moved_on_the_page_closes_the_window() -> None:
         assert emulator.clock.offset == 0
 
 
+async def test_a_webhook_connected_on_the_page() -> None:
+    """The page connects a webhook, says why where its challenge is not answered, and what waited is delivered."""
+    async with world() as (emulator, _), chromium() as browser:
+        url = str(emulator.portal.document()["callback"])
+        emulator.reset(everything=True)
+        await browser.open(emulator.page_url)
+        await browser.type("#text", "Anybody?" + ENTER)
+        await browser.until("return document.getElementById('notice').textContent.includes('No bot is connected')")
+        await browser.click("#world")
+        await browser.type("#sheet [name=url]", f"{emulator.graph_url}/nothing" + ENTER)
+        await browser.until("return document.querySelector('.sheet-problem')")
+        await browser.run("document.querySelector('#sheet [name=url]').select()")
+        await browser.press(url + ENTER)
+        await browser.until("return document.querySelector('.callback [role=status]').textContent === 'Connected.'")
+        await browser.press(ESCAPE)
+        await browser.bubble("theirs", "You said Anybody?")
+
+
 async def test_settings_and_reset_on_the_page() -> None:
     """What is set on the page is set; a reset asks once, forgets everything, and the page goes on."""
     async with world() as (emulator, _), chromium() as browser:

@@ -10,7 +10,16 @@ const at = (phone) => `/_/phones/${encodeURIComponent(phone)}`;
 
 // `page` has store, chat, composer, drawer, current, choose(), drawSoon() and trouble().
 export function makeActs(page) {
-  const trying = (call) => call.catch((error) => page.trouble(error.message));
+  // What a call gives, once what an earlier one complained about is taken away; undefined where it failed.
+  async function trying(call) {
+    try {
+      const found = await call;
+      sheets.problem("");
+      return found;
+    } catch (error) {
+      return page.trouble(error.message);
+    }
+  }
 
   // Shows a message at once with a clock, sends it, and marks it if that failed.
   async function send(about, shown, request) {
@@ -137,6 +146,10 @@ export function makeActs(page) {
     disarm: (name) => trying(del(`/_/faults${name ? `?name=${encodeURIComponent(name)}` : ""}`)),
     release: () => trying(post("/_/deliveries/release", {})),
     redeliver: (which) => post("/_/deliveries/redeliver", which),
+    async callback() {
+      return (await get("/_/portal")).callback ?? "";
+    },
+    connect: (url) => trying(post("/_/connect", { url })),
     addNumber: (number) => trying(post("/_/numbers", number)),
     reset: (all) => trying(post("/_/reset", { all })),
     export: () => get("/_/export"),

@@ -43,11 +43,10 @@ export class Bar {
   }
 
   #mine({ name, number }) {
-    const words = `${name}’s phone, ${number}`;
+    const words = `${name} ${number}`;
     if ($("mine").title === words) return;
     $("mine").title = words;
-    $("mine").setAttribute("aria-label", `${words}: number and more`);
-    $("mine").replaceChildren(h("span.mine-words", {}, h("strong", { dir: "auto" }, name), h("small", { dir: "auto" }, number)), avatar(name));
+    $("mine").replaceChildren(h("span.mine-words", {}, h("span.unseen", {}, "This phone: "), h("strong", { dir: "auto" }, name), " ", h("small", { dir: "auto" }, number)), avatar(name));
   }
 
   window() {

@@ -21,11 +21,11 @@ export function open(title, ...parts) {
   return sheet;
 }
 
-// Says in the open sheet why something could not be done.
+// Says in the open sheet why something could not be done; without words, nothing any more.
 export function problem(words) {
   const sheet = $("sheet");
   sheet.querySelector(".sheet-problem")?.remove();
-  sheet.querySelector(".sheet-head").append(h("p.sheet-problem", { role: "alert" }, words));
+  if (words) sheet.querySelector(".sheet-head").append(h("p.sheet-problem", { role: "alert" }, words));
 }
 
 export function choice(first, second, onclick, before, chosen = false) {

@@ -144,6 +144,19 @@ export class World {
       h("details.special", {}, h("summary.way", {}, `Show all ${special.length}`), ...rows));
   }
 
+  // Where all webhooks go; connecting asks the challenge first, as Meta does.
+  #callback() {
+    const url = h("input", { name: "url", type: "url", required: true, placeholder: "http://127.0.0.1:3000/webhook" });
+    this.page.acts.callback().then((found) => { url.value ||= found; }, () => {});
+    const said = h("p.field-hint", { role: "status" });
+    const onsubmit = async (event) => {
+      event.preventDefault();
+      said.textContent = "Asking for the challenge…";
+      said.textContent = (await this.page.acts.connect(url.value)) ? "Connected." : "";
+    };
+    return h("form.callback", { onsubmit }, h("label.field", {}, h("span", {}, "Their webhook"), url), h("button.way", { type: "submit" }, "Connect"), said);
+  }
+
   #bots() {
     const onsubmit = (event) => {
       event.preventDefault();
@@ -152,8 +165,8 @@ export class World {
       close();
     };
     const bots = [...this.page.store.numbers.values()].map(({ name, display, mode }) => h("li", {}, icon("smile"), h("span", {}, h("strong", { dir: "auto" }, name), h("small", {}, `${display} · ${text(mode).toLowerCase()}`))));
-    return section("smile", "Bots", "Numbers of one account, with the same webhook.", h("ul.armed", { role: "list" }, ...bots), h("form.pair", { onsubmit },
-      field("Name", { name: "name", required: true, maxlength: 100, placeholder: "Night Desk" }), field("Phone number", { name: "phone", type: "tel", required: true, value: `+1 555-010-${4500 + this.page.store.numbers.size}` }),
+    return section("smile", "Bots", "Numbers of one account, with the same webhook.", h("ul.armed", { role: "list" }, ...bots), this.#callback(), h("form.pair", { onsubmit },
+      field("Another bot", { name: "name", required: true, maxlength: 100, placeholder: "Night Desk" }), field("Phone number", { name: "phone", type: "tel", required: true, value: `+1 555-010-${4500 + this.page.store.numbers.size}` }),
       h("button.primary", { type: "submit" }, "Add a bot")));
   }
 

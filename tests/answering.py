@@ -31,6 +31,15 @@ class Bot:
         self.statuses: list[dict[str, Any]] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.broken = 0
+        self._bell = asyncio.Event()
+
+    async def got(self, kind: str) -> dict[str, Any]:
+        """The first message of this kind, as soon as it is there."""
+        async with asyncio.timeout(15):
+            while not (found := [message for message in self.messages if message["type"] == kind]):
+                self._bell.clear()
+                await self._bell.wait()
+        return found[0]
 
     async def handle(self, request: web.Request) -> web.Response:
         if request.method == "GET":
@@ -44,6 +53,7 @@ class Bot:
                 self.messages.append(message)
                 self.values.append(value)
                 self.tasks.add(asyncio.ensure_future(self.answer(message, value)))
+        self._bell.set()
         return web.Response()
 
     async def send(self, number: str = "", expect: int = 200, **body: Any) -> str:

@@ -83,6 +83,11 @@ class Browser:
         """One command of the DevTools protocol."""
         return await self.call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
+    async def clipboard(self) -> str:
+        """What was copied."""
+        script = "navigator.clipboard.readText().then(arguments[0], (error) => arguments[0](String(error)))"
+        return str(await self.call("POST", "/execute/async", {"script": script, "args": []}))
+
     async def network(self, *, on: bool) -> None:
         """Cut the page off, or let it through again."""
         speed = -1 if on else 0

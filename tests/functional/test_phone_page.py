@@ -99,6 +99,7 @@ async def test_places_files_and_replies(tmp_path: Path) -> None:
         await browser.type("#text", "about that" + ENTER)
         await browser.bubble("mine", "about that")
         await browser.until("return document.querySelector('[data-side=mine] .quote')")
+        await browser.bubble("theirs", "You said about that")
         assert bot.messages[-1]["context"]["id"].startswith("wamid.")
 
         await browser.run("document.querySelectorAll('[data-side=theirs] .handles button')[1].click()")
@@ -197,13 +198,15 @@ async def test_a_template_card() -> None:
             Template(id="1", name="ready", language="en", status="APPROVED", category="MARKETING", components=parts)
         )
         await browser.open(emulator.page_url)
+        await browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
         template = {"name": "ready", "language": {"code": "en"}, "components": given}
         await bot.send(to=TO, type="template", template=template)
         await browser.bubble("theirs", "Hi Alex, it is ready.")
         assert await browser.run("return document.querySelector('.title').textContent") == "Order 2041"
         assert await browser.run("return document.querySelector('a.option').href") == "https://bakery.example/o/2041"
         await browser.click(".option:nth-child(3)")
-        await browser.until("return document.querySelector('.option:nth-child(3)').textContent === 'Copied BREAD10'")
+        await browser.until("return document.querySelector('.option:nth-child(3)').textContent === 'Copied: BREAD10'")
+        assert await browser.clipboard() == "BREAD10"
         await browser.click(".option")
         await browser.bubble("theirs", "Got p1")
         assert bot.messages[-1]["button"] == {"payload": "p1", "text": "On my way"}
@@ -268,11 +271,12 @@ async def test_a_number_change_and_a_phone_forgotten() -> None:
         await browser.run("document.querySelector('#sheet [name=phone]').value = '+31 6 99998888'")
         await browser.click("#sheet .primary")
         await browser.until("return document.querySelector('[data-type=system]')")
-        assert bot.messages[-1]["system"]["wa_id"] == "31699998888"
+        changed = await bot.got("system")
+        assert changed["system"]["wa_id"] == "31699998888"
         await browser.type("#text", "Same chat" + ENTER)
         await browser.bubble("theirs", "You said Same chat")
         assert bot.messages[-1]["from"] == "31699998888"
-        assert await browser.run(MINE) == ["Hello", bot.messages[1]["system"]["body"], "Same chat"]
+        assert await browser.run(MINE) == ["Hello", changed["system"]["body"], "Same chat"]
         await browser.click("#mine")
         await browser.click("#sheet .danger")
         await browser.click("#sheet .danger")

@@ -45,11 +45,15 @@ async def test_the_drawer_of_a_written_message() -> None:
         await browser.bubble("theirs", "You said Grüße 🎉")
         await inspect(browser, "mine")
         assert "Grüße 🎉" in await shows(browser, "webhook", "X-Hub-Signature-256")
+        await browser.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
         await browser.click("#drawer [aria-pressed]")
         sent = await browser.run("return document.querySelector('#drawer .raw').textContent")
         secret = emulator.credentials.app_secret.encode()
         digest = hmac.new(secret, sent.encode(), hashlib.sha256).hexdigest()
         assert await browser.run("return document.querySelector('.signed code').textContent") == f"sha256={digest}"
+        await browser.click("#drawer .body-head .small:last-child")
+        await browser.until("return document.querySelector('#drawer .body-head').textContent.includes('Copied')")
+        assert await browser.clipboard() == sent
         shown = await shows(browser, "attempts", "#1", "200")
         assert f"sha256={digest}" in shown
         assert "Content-Type" in shown
@@ -122,6 +126,21 @@ async def test_an_armed_fault_shows_until_it_is_used() -> None:
         await browser.until("return document.getElementById('strip').textContent === 'slow on media'")
         await browser.click("#strip [aria-label='Disarm slow']")
         await browser.until("return document.getElementById('strip').hidden")
+
+
+async def test_a_special_number_is_written_from() -> None:
+    """The world lists the numbers that always meet a fault; one is chosen, written from, and its answer fails."""
+    async with world() as (emulator, _), chromium() as browser:
+        await browser.open(emulator.page_url)
+        await browser.click("#world")
+        await browser.click("#sheet .special summary")
+        wanted = (
+            "[...document.querySelectorAll('.special .choice')].find((one) => one.textContent.includes('undeliver'))"
+        )
+        await browser.run(f"{wanted}.click()")
+        await browser.until("return document.getElementById('mine').textContent.includes('+1 555-913-1026')")
+        await browser.type("#text", "Hi" + ENTER)
+        await browser.until("return document.querySelector('.problem')?.textContent.includes('131026')")
 
 
 async def test_the_clock_moved_on_the_page_closes_the_window() -> None:

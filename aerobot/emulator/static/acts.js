@@ -97,9 +97,8 @@ export function makeActs(page) {
     react(message) {
       sheets.react(message, (emoji) => acts.say(emoji ? "reaction" : "reaction_removed", { text: emoji || null, about: message.id }));
     },
-    async copy(words) {
-      await navigator.clipboard?.writeText(words).catch(() => {});
-    },
+    // What is to be said of it: copied, or that the browser does not allow it.
+    copy: (words) => navigator.clipboard.writeText(words).then(() => "Copied", () => "Not allowed"),
     show: sheets.picture,
     jump: (id) => page.chat.jump(id),
     retry: (message) => message.again?.(),

@@ -49,6 +49,12 @@ export function media(id) {
   return files.get(id);
 }
 
+// After a reset another file may have the same id.
+export function forgetMedia() {
+  for (const file of files.values()) file.then(({ url }) => URL.revokeObjectURL(url), () => {});
+  files.clear();
+}
+
 async function fetchMedia(id) {
   const response = await call("GET", `/_/media/${encodeURIComponent(id)}`);
   const given = (response.headers.get("X-Media-Type") ?? "").split(";")[0].trim().toLowerCase();

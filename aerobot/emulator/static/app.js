@@ -1,6 +1,6 @@
 // The page: joins the store, the list, the chat, the composer and the drawer to the emulator's events.
 
-import { Refused, follow, get, post, takeToken, viewer } from "./api.js";
+import { Refused, follow, forgetMedia, get, post, takeToken, viewer } from "./api.js";
 import { makeActs } from "./acts.js";
 import { Bar } from "./bar.js";
 import { Chat } from "./chat.js";
@@ -194,6 +194,7 @@ const botFace = () => h("img", { src: "/static/icon.svg", alt: "" });
 async function load() {
   const state = await get(`/_/state?recent=${RECENT}`);
   const store = new Store(state);
+  forgetMedia();
   page.store = store;
   page.open = null;
   const { phone, number } = page.current;
@@ -216,8 +217,13 @@ async function load() {
       drawSoon();
     },
     refused,
-    restarted: () => load().catch(failed),
+    restarted: again,
   });
+}
+
+// The world began anew, or too much was missed: once it can be reached, all of it is loaded again.
+function again() {
+  load().catch((error) => (error instanceof Refused ? failed(error) : setTimeout(again, 1000)));
 }
 
 function failed(error) {

@@ -19,9 +19,16 @@ export class Bar {
     this.#mine(person);
     this.#bot(bot, store.numbers.size > 1);
     this.#notice(store);
-    document.title = chat.unread.size ? `(${chat.unread.size}) ${bot.name}` : bot.name;
+    this.#unread([...store.chats.values()].reduce((sum, { unread }) => sum + unread.size, 0), bot.name);
     this.window();
     this.#strip(store);
+  }
+
+  // Of all chats: in the title, and as a dot at the way back to the list.
+  #unread(count, name) {
+    document.title = count ? `(${count}) ${name}` : name;
+    $("back").dataset.unread = count > 0;
+    $("back").setAttribute("aria-label", count ? `All phones, ${count} unread` : "All phones");
   }
 
   #notice(store) {

@@ -70,6 +70,10 @@ export class Drawer {
   async #load() {
     const { id } = this;
     if (!id) return;
+    if (id.startsWith("local-")) {
+      this.panel.replaceChildren(h("p.empty", {}, "This has not reached the emulator yet."));
+      return;
+    }
     try {
       const found = await get(`/_/messages/${encodeURIComponent(id)}`);
       if (this.id !== id) return;

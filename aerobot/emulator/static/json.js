@@ -41,8 +41,7 @@ export function body(title, source, { copy, exact = false }) {
   } }, "As sent");
   const words = h("span", { role: "status" }, "Copy");
   const button = h("button.small", { type: "button", onclick: async () => {
-    await copy(source);
-    words.textContent = "Copied";
+    words.textContent = await copy(source);
   } }, icon("copy"), words);
   const bytes = size(new TextEncoder().encode(source).length);
   return h("div.body", {}, h("div.body-head", {}, h("strong", {}, title), h("small", {}, bytes), exact ? toggle : null, button), readable, exact ? raw : null);

@@ -72,7 +72,6 @@ function web(label, address) {
 function copy(label, code, acts) {
   const words = h("span", { dir: "auto", role: "status" }, label);
   return h("button.option", { type: "button", title: code, onclick: async () => {
-    await acts.copy(code);
-    words.textContent = `Copied ${code}`;
+    words.textContent = `${await acts.copy(code)}: ${code}`;
   } }, icon("copy"), words);
 }

@@ -1,6 +1,7 @@
 """The phone page in a real Chromium: a person writes, taps and reads, on one phone and on several, by any means."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ async def test_voice_stickers_and_the_rarer_kinds() -> None:
             await browser.click(f"#menu [data-name={name}]")
             await browser.click(f"#sheet {choice}")
 
-        await attach("mic", ".choice")
+        await attach("mic", ".choice:nth-of-type(2)")
         await browser.bubble("theirs", "Got voice")
         await browser.until("return document.querySelector('.voice audio')?.duration > 0.9")
         audio = bot.messages[-1]["audio"]
@@ -151,6 +152,46 @@ async def test_voice_stickers_and_the_rarer_kinds() -> None:
         await browser.bubble("theirs", "Got unsupported")
         assert await browser.run("return document.querySelector('.words.faint').textContent.includes('cannot read')")
         assert await browser.complaints() == []
+
+
+async def test_a_recorded_voice_message() -> None:
+    """What the microphone records arrives as whole pages of Opus in Ogg, every one with its checksum."""
+    async with world() as (emulator, bot), chromium() as browser:
+        await browser.open(emulator.page_url)
+        await browser.until("return document.querySelector('.phone')")
+        await browser.click("#attach")
+        await browser.click("#menu [data-name=mic]")
+        await browser.click("#sheet .choice")
+        await browser.until("return document.querySelector('.seconds')?.textContent === '0:01'")
+        await browser.click("#sheet .primary")
+        await browser.bubble("theirs", "Got voice")
+        audio = bot.messages[-1]["audio"]
+        assert (audio["voice"], audio["mime_type"]) == (True, "audio/ogg; codecs=opus")
+        async with bot.session.get(audio["url"], headers=bot.headers) as response:
+            pages = list(ogg_pages(await response.read()))
+        assert pages[0][28:36] == b"OpusHead"
+        assert pages[1][28:36] == b"OpusTags"
+        assert pages[0][5] == 2
+        assert pages[-1][5] == 4
+        seconds = int.from_bytes(pages[-1][6:14], "little") / 48_000
+        played = await browser.until("return document.querySelector('.voice audio')?.duration")
+        assert seconds >= 1
+        assert abs(played - seconds) < 0.1
+
+
+def ogg_pages(data: bytes) -> Iterator[bytes]:
+    """The pages of an Ogg file; fails where a checksum is wrong (RFC 3533)."""
+    while data:
+        assert data[:5] == b"OggS\0"
+        length = 27 + data[26] + sum(data[27 : 27 + data[26]])
+        page, data = data[:length], data[length:]
+        found = 0
+        for byte in page[:22] + bytes(4) + page[26:]:
+            found ^= byte << 24
+            for _ in range(8):
+                found = (found << 1) ^ (0x104C11DB7 if found & 0x80000000 else 0)
+        assert found == int.from_bytes(page[22:26], "little")
+        yield page
 
 
 async def test_a_written_message_is_edited_and_deleted() -> None:

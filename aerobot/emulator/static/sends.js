@@ -1,8 +1,9 @@
 // Sheets for what a person sends: files, voice, stickers, places, contacts, and the rarer kinds.
 
 import { avatar, h, icon, size, text } from "./dom.js";
+import { record } from "./recorder.js";
 import { VOICE } from "./sample.js";
-import { choice, close, field, form, open, pick } from "./sheets.js";
+import { choice, close, field, form, open, pick, problem } from "./sheets.js";
 
 const PLACES = [
   { name: "Vondelpark", address: "Amsterdam, Netherlands", latitude: 52.357994, longitude: 4.868648 },
@@ -26,9 +27,35 @@ export function file(chosen, send) {
 
 export function voice(send, choose) {
   open("Send a voice message",
-    pick("wave", "A short sample", "a tone, Opus in Ogg as a phone records it", () => send(new File([VOICE()], "voice.ogg", { type: "audio/ogg; codecs=opus" }))),
+    choice("Record", "with the microphone of this machine", () => recording(send), h("span.dot", {}, icon("mic"))),
+    pick("wave", "A short sample", "one second of a tone, Opus in Ogg as a phone records it", () => send(new File([VOICE()], "voice.ogg", { type: "audio/ogg; codecs=opus" }))),
     pick("file", "A recording of yours", "any audio file, sent as a voice message", choose));
 }
+
+// Goes on until it is sent, or the sheet is closed.
+async function recording(send) {
+  let running;
+  try {
+    running = await record();
+  } catch (error) {
+    return problem(`The microphone cannot be used: ${error.message}`);
+  }
+  const since = Date.now();
+  const shown = h("span.seconds", { role: "timer" }, "0:00");
+  const tick = setInterval(() => { shown.textContent = clock((Date.now() - since) / 1000); }, 250);
+  const stop = h("button.primary", { type: "button", autofocus: true, onclick: async () => {
+    const file = await running.stop();
+    close();
+    send(file);
+  } }, "Send");
+  const sheet = open("Recording", h("div.recording", {}, h("span.beat", {}, icon("mic")), shown, stop));
+  return sheet.addEventListener("close", () => {
+    clearInterval(tick);
+    running.drop();
+  }, { once: true });
+}
+
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 export function sticker(send) {
   const made = STICKERS.map((emoji) => h("button.choice", { type: "button", "aria-label": `Sticker ${emoji}`, onclick: () => { close(); painted(emoji).then(send); } }, emoji));

@@ -95,7 +95,7 @@ async def test_a_webhook_that_fails_is_delivered_again() -> None:
         await browser.type("#text", "Hello" + ENTER)
         await browser.until("return document.getElementById('notice').textContent.includes('500')")
         await inspect(browser, "mine")
-        shown = await shows(browser, "attempts", "500", "Next try in 3")
+        shown = await shows(browser, "attempts", "500", "Next try in ", "retrying")
         assert "The bot is broken." in shown
         bot.broken = 0
         await browser.click("#drawer .again")

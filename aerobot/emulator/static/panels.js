@@ -1,9 +1,9 @@
 // The four panels of the drawer. Each makes nodes of what the emulator keeps about a message.
 
-import { h, icon, text } from "./dom.js";
+import { h, icon, span, text } from "./dom.js";
 import { body } from "./json.js";
 
-const STATES = { waiting: "waiting", delivered: "delivered", retrying: "tried again", not_sent: "not sent", gave_up: "given up" };
+const STATES = { waiting: "waiting", delivered: "delivered", retrying: "retrying", not_sent: "not sent", gave_up: "given up" };
 const TICKS = { sent: "Sent", delivered: "Delivered", read: "Read", played: "Played", failed: "Failed" };
 
 const moment = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
@@ -42,7 +42,7 @@ function attempts({ deliveries }, acts) {
     one.next_at ? h("p.next", {}, icon("clock"), h("span", { data: { next: one.next_at } }, next(one.next_at, acts.now()))) : null));
 }
 
-export const next = (at, now) => (at > now ? `Next try in ${Math.ceil((at - now) / 1000)} s, at ${moment(at)}` : "Next try at once");
+export const next = (at, now) => (at > now ? `Next try in ${span((at - now) / 1000)}, at ${moment(at)}` : "Next try at once");
 
 function tried({ delivery }, one, acts) {
   const good = one.status >= 200 && one.status < 300;

@@ -5,12 +5,12 @@ import hashlib
 import hmac
 import io
 import mimetypes
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
 from aerobot.secret import Secret, is_loopback, may_carry_secrets
@@ -25,7 +25,13 @@ MEDIA_MOST = 100 * 1024 * 1024
 """The largest file WhatsApp carries, in bytes."""
 UPLOAD_LASTS = 29 * 86_400
 """How long an uploaded file is used again, in seconds; Meta keeps it 30 days."""
-META_HOSTS = (".fbsbx.com", ".whatsapp.net", ".facebook.com", ".fbcdn.net")
+META_HOSTS = (".fbsbx.com", ".whatsapp.net", ".fbcdn.net")
+"""From whose subdomains Meta serves media (lookaside.fbsbx.com above all)."""
+_MEDIA_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
+_ADDRESS = re.compile(  # so narrow that no two programs read it differently: no user, no backslash, ASCII alone
+    r"(?P<scheme>https?)://(?P<host>(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:[/?#][!-\[\]-~]*)?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +52,19 @@ class Line:
 
 
 class Sender:
-    """A client of Graph for many numbers. ``timeout`` is in seconds and covers one call."""
+    """A client of Graph for many numbers. ``timeout`` is in seconds and covers one call.
+
+    ``media_most`` bounds a file that is opened, in bytes.
+    """
 
     def __init__(
-        self, *, graph_url: str, version: str, timeout: float = 20.0, now: Callable[[], float] = time.monotonic
+        self,
+        *,
+        graph_url: str,
+        version: str,
+        timeout: float = 20.0,
+        media_most: int = MEDIA_MOST,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         if not may_carry_secrets(graph_url):
             raise ConfigError(
@@ -58,6 +73,7 @@ class Sender:
         self.base = f"{graph_url.rstrip('/')}/{version}"
         self.to_emulator = is_loopback(graph_url)
         self._timeout = timeout
+        self._media_most = media_most
         self._now = now
         self._session: aiohttp.ClientSession | None = None
         self._proving: set[str] = set()
@@ -136,7 +152,8 @@ class Sender:
         except TimeoutError:
             return _refused(f"Graph did not answer within {self._timeout:g} s", "", Repeat.AMBIGUOUS)
         except (aiohttp.ClientError, OSError) as error:
-            return _refused(f"The connection to Graph broke: {error or type(error).__name__}", "", Repeat.AMBIGUOUS)
+            words = str(error) or type(error).__name__
+            return _refused(f"The connection to Graph broke: {words}", "", Repeat.AMBIGUOUS)
 
     # -- media --------------------------------------------------------------------------------------------------
 
@@ -185,17 +202,17 @@ class Sender:
         return media_id
 
     async def open(self, line: Line, media_id: str) -> bytes:
-        """The bytes of a media id: its address is asked for, then fetched, from Meta's hosts or Graph's own alone."""
+        """The bytes of a media id: its address is asked for, then fetched, from Meta's hosts or Graph's own alone.
+
+        The id comes from a webhook: one that would be a path at Graph is an ``AerobotError``, without a call.
+        """
+        if not _MEDIA_ID.fullmatch(media_id):
+            raise AerobotError("The attachment has no media id that Graph could know")
         document = await self._json("GET", f"{self.base}/{media_id}", line)
         url = str(document.get("url") or "")
-        if not self._trusted(url):
-            raise RemoteError(f"Graph gave a media address that is not Meta's: {urlsplit(url).hostname}")
+        if not is_metas(url, self.base):
+            raise RemoteError(f"Graph gave a media address that is not Meta's: {url[:100]}")
         return await self._bytes(url, line)
-
-    def _trusted(self, url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        same = urlsplit(url).netloc == urlsplit(self.base).netloc
-        return same or (urlsplit(url).scheme == "https" and f".{host}".endswith(META_HOSTS))
 
     async def _bytes(self, url: str, line: Line) -> bytes:
         import aiohttp
@@ -206,12 +223,14 @@ class Sender:
             async with self._session.get(url, headers=_bearer(line), allow_redirects=False) as response:
                 if response.status != 200:
                     raise RemoteError(f"The media could not be fetched: HTTP {response.status}", status=response.status)
+                if (response.content_length or 0) > self._media_most:
+                    raise RemoteError(_too_large(self._media_most))
                 async for chunk in response.content.iter_chunked(1 << 16):
                     content += chunk
-                    if len(content) > MEDIA_MOST:
-                        raise RemoteError("The media is larger than the 100 MB that WhatsApp carries")
+                    if len(content) > self._media_most:
+                        raise RemoteError(_too_large(self._media_most))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise NetworkError(f"The media could not be fetched: {error or type(error).__name__}") from None
+            raise NetworkError(f"The media could not be fetched: {str(error) or type(error).__name__}") from None
         return bytes(content)
 
     async def _json(self, method: str, url: str, line: Line, **more: object) -> Mapping[str, object]:
@@ -234,7 +253,7 @@ class Sender:
                     raise RemoteError(verdict.message, verdict.remedy, status=response.status, repeat=verdict.repeat)
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NetworkError(f"Graph cannot be reached: {error or type(error).__name__}") from None
+            raise NetworkError(f"Graph cannot be reached: {str(error) or type(error).__name__}") from None
         return document if isinstance(document, dict) else {}
 
 
@@ -250,6 +269,25 @@ class _Watched(io.BytesIO):
         found = super().read(size)
         self._progress(self.tell(), self._total)
         return found
+
+
+def is_metas(url: str, graph_url: str) -> bool:
+    """Whether a media address may be called with a token: one of Meta's hosts over https, or Graph's own origin."""
+    found, graph = _ADDRESS.fullmatch(url), _ADDRESS.fullmatch(graph_url)
+    if found is None or graph is None:
+        return False
+    origin = _origin(found)
+    return origin == _origin(graph) or (origin[::2] == ("https", 443) and origin[1].endswith(META_HOSTS))
+
+
+def _origin(address: re.Match[str]) -> tuple[str, str, int]:
+    """Scheme, host and port."""
+    port = address["port"] or {"https": 443, "http": 80}[address["scheme"]]
+    return address["scheme"], address["host"].lower(), int(port)
+
+
+def _too_large(most: int) -> str:
+    return f"The media is larger than the {most // 1_000_000} MB that are taken"
 
 
 def _bearer(line: Line) -> dict[str, str]:

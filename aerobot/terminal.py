@@ -23,8 +23,11 @@ from aerobot.errors import AerobotError, ConfigError, UsageError
 QUEUED_MOST = 10_000
 """Lines that may wait for a reader."""
 DRAIN_SECONDS = 2.0
-STEERING = "\u061c\u200b\u200e\u200f\u2028\u2029\u2060\ufeff"
-"""Invisible characters that turn or hide text; the joiners inside emoji are not among them."""
+STEERING = frozenset(
+    "\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028\u2029\u2060\u2061\u2062\u2063\u2064\u206a\u206b\u206c\u206d"
+    "\u206e\u206f\u3164\ufeff\uffa0\ufff9\ufffa\ufffb"
+)
+"""Invisible characters that turn, hide or counterfeit text; the joiners inside emoji are not among them."""
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
 ASCII_MARKS = {"ok": "+", "warning": "!", "failed": "x", "skipped": "-"}
 STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
@@ -114,7 +117,7 @@ class Terminal:
             known = {"kind": error.kind, "message": error.message, "hint": error.hint, "code": error.code}
             each = [{"key": key, "message": words} for key, words in error.problems]
             document = {**known, "problems": each} if each else known
-            self._write(self._err, json.dumps({"error": document}, ensure_ascii=False))
+            self._write(self._err, _json({"error": document}))
             return
         mark = self.painted(self.mark("failed") + " ", "red", self._colour_err)
         self._write(self._err, mark + safe(error.message, lines=True), hang=2)
@@ -175,7 +178,7 @@ class Terminal:
     def document(self, value: object) -> None:
         """The one result document of ``--json``; nothing otherwise."""
         if self.json:
-            self._write(self._out, json.dumps(value, ensure_ascii=False, indent=2, default=str))
+            self._write(self._out, _json(value, indent=2))
 
     def line(self, value: Mapping[str, object]) -> None:
         """One JSON line of a stream, ASCII alone, flushed."""
@@ -304,6 +307,11 @@ class Terminal:
             self._queue.put_nowait((stream, line))
         except queue.Full:
             self._dropped += 1
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """A document that people can read too: what would steer a terminal is escaped, as JSON escapes it."""
+    return safe(json.dumps(value, ensure_ascii=False, indent=indent, default=str), lines=True)
 
 
 def _put(stream: TextIO, line: str) -> OSError | None:

@@ -179,11 +179,11 @@ class Stream:
 
 
 def _kind(kind: str) -> str:
-    return f"{safe(SHORT.get(kind, kind))[:11]:8}"
+    return f"{_cut(SHORT.get(kind, kind), 11):8}"
 
 
 def _cut(text: str, most: int) -> str:
-    text = safe(text)
+    text = safe(text[: most + 1])  # what is shown of it; escaped it only grows
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

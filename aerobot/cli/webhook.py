@@ -181,7 +181,7 @@ def point(
         standing = made.register(wish, url, lasting=True).found
     run.terminal.step("ok", "Meta", f"asked the challenge, {safe(_called(settings, url))} answered.")
     if standing.warning:
-        run.terminal.step("warning", "Meta", standing.warning)
+        run.terminal.step("warning", "Meta", safe(standing.warning))
     run.terminal.say("Undo: aerobot webhook clear")
     return {"level": level, "url": url, "display_phone_number": standing.number.display}
 

@@ -110,8 +110,8 @@ def described(setting: Setting) -> str:
         "table": "a table (in the environment: a JSON object)",
     }[setting.kind]
     if setting.least is not None and setting.most is not None:
-        return f"{words} from {setting.least:g} to {setting.most:g}"
-    return words + (f", at least {setting.least:g}" if setting.least is not None else "")
+        return f"{words} from {setting.least:.15g} to {setting.most:.15g}"
+    return words + (f", at least {setting.least:.15g}" if setting.least is not None else "")
 
 
 def wrong_form(setting: Setting, text: str) -> str:

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from aerobot import events
 from aerobot.errors import StoreUnavailable
+from aerobot.host.gate import Gate, Limits
 from aerobot.host.paths import PATH
 from aerobot.store.base import Delivery, HostedBot, Outcome, Store
 from aerobot.store.roster import Roster
@@ -20,8 +21,6 @@ from aerobot.whatsapp import graph, signature, webhook
 from aerobot.whatsapp.messages import Message, Receipt
 from aerobot.whatsapp.webhook import Reading
 
-BODY_MOST = 4 * 1024 * 1024
-"""Bytes of one delivery; Meta promises at most 3 MB."""
 READ_AT_ONCE = 128 * 1024
 """Bytes that are read in about a millisecond."""
 
@@ -50,6 +49,7 @@ class PublicListener:
         emit: Callable[[events.Event], None],
         wake: Callable[[], None],
         exposure: Exposure,
+        limits: Limits,
         debounce_ms: int = 0,
     ) -> None:
         self._store = store
@@ -58,11 +58,12 @@ class PublicListener:
         self._wake = wake
         self.exposure = exposure
         self._debounce_ms = debounce_ms
+        self.gate = Gate(limits, self._closed)
         self.ready = False
 
     def app(self) -> web.Application:
         """The routes, for a runner."""
-        app = web.Application(client_max_size=BODY_MOST, middlewares=[self._guard])
+        app = web.Application(client_max_size=self.gate.limits.body_bytes, middlewares=[self._guard])
         app.router.add_get(PATH, self._handshake)
         app.router.add_post(PATH, self._deliver)
         app.router.add_get("/healthz", self._healthz)
@@ -73,14 +74,16 @@ class PublicListener:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """What nobody foresaw is told, and repeated by Meta."""
-        try:
-            return await handler(request)
-        except web.HTTPException:
-            raise
-        except Exception as error:
-            self._unforeseen("public listener", error)
-            return web.Response(status=503, text="try again")
+        """What nobody foresaw is told, and repeated by Meta; a connection whose body was not read ends here."""
+        with self.gate.serving(request):
+            try:
+                return _ended(request, await handler(request))
+            except web.HTTPException as refused:
+                _ended(request, refused)
+                raise
+            except Exception as error:
+                self._unforeseen("public listener", error)
+                return _ended(request, web.Response(status=503, text="try again"))
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -108,12 +111,17 @@ class PublicListener:
         if bot is None:
             return self._unknown(request)
         try:
-            body = await _body(request)
+            async with asyncio.timeout(self.gate.limits.body_seconds):
+                body = await _body(request, self.gate.limits.body_bytes)
+        except TimeoutError:
+            reason = f"a body that did not come within {self.gate.limits.body_seconds:g} s"
+            return self._refuse(request, 408, reason, "Meta sends at once: this was not Meta.")
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError, ClientPayloadError):
             return web.Response(status=400, text="refused")  # the caller broke off, or its framing is broken
         if body is None:
             remedy = "Meta sends at most 3 MB: this was not Meta."
-            return self._refuse(request, 413, "a body of more than 4 MiB", remedy)
+            return self._refuse(request, 413, f"a body of more than {self.gate.limits.body_bytes} bytes", remedy)
+        self.gate.all_here(request)
         if bot.app_secret is not None:
             header = request.headers.get("X-Hub-Signature-256")
             verdict = signature.check(
@@ -188,6 +196,9 @@ class PublicListener:
             return _receipt(bot, update.receipt, outcome, now)
         return events.Recorded(at=now, bot_id=bot.id, what=update.field or update.kind, note=update.note)
 
+    def _closed(self, detail: str) -> None:
+        self._emit(events.Notice(at=self._store.now(), level="warning", topic="public", detail=detail))
+
     def _unforeseen(self, where: str, error: Exception) -> None:
         self._emit(events.Unexpected(at=self._store.now(), where=where, error=f"{type(error).__name__}: {error}"))
 
@@ -234,6 +245,13 @@ def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> ev
     )
 
 
+def _ended(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    """The answer; where the body was not read, the connection ends with it."""
+    if not request.content.is_eof():
+        answer.force_close()
+    return answer
+
+
 async def _read(body: bytes, number: str) -> Reading:
     """Read a body; a large one in a thread, so that nobody else waits for it."""
     if len(body) < READ_AT_ONCE:
@@ -241,13 +259,13 @@ async def _read(body: bytes, number: str) -> Reading:
     return await asyncio.to_thread(webhook.read, body, phone_number_id=number)
 
 
-async def _body(request: web.Request) -> bytes | None:
+async def _body(request: web.Request, most: int) -> bytes | None:
     """The raw bytes, or ``None`` where there are too many."""
-    if (request.content_length or 0) > BODY_MOST:
+    if (request.content_length or 0) > most:
         return None
     content = bytearray()
     async for chunk in request.content.iter_any():
         content += chunk
-        if len(content) > BODY_MOST:
+        if len(content) > most:
             return None
     return bytes(content)

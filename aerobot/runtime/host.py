@@ -16,9 +16,9 @@ from aerobot.config import Settings, state_folder
 from aerobot.engine import Engine, choose
 from aerobot.host import record
 from aerobot.host.paths import path_of
-from aerobot.runtime.listening import listen
+from aerobot.runtime.listening import Listener, listen
 from aerobot.runtime.meta import MetaSide
-from aerobot.runtime.values import LOOPBACK, Counts, Options, check_exposure, database_path, settings_bot
+from aerobot.runtime.values import LOOPBACK, Counts, Options, check_exposure, database_path, limits, settings_bot
 from aerobot.secret import Secret
 from aerobot.store.base import HostedBot
 from aerobot.store.roster import Roster, derived_id
@@ -26,6 +26,7 @@ from aerobot.store.roster import Roster, derived_id
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from aerobot.host.gate import Gate
     from aerobot.registration.registrar import Registration
     from aerobot.tunnel import Watch
 
@@ -41,7 +42,7 @@ class Host:
         self.options = options
         self.counts = Counts()
         self._tell = emit
-        self._runners: list[web.AppRunner] = []
+        self._listeners: list[Listener] = []
         self._followers: list[Callable[[events.Event], None]] = []
         self._record: Path | None = None
         self._watch: Watch | None = None
@@ -141,6 +142,7 @@ class Host:
             emit=self.emit,
             wake=self.worker.wake,
             exposure=Exposure(exposed=exposed, allow_unsigned=settings.get("serve.allow_unsigned")),
+            limits=limits(settings, self._notice),
             debounce_ms=settings.get("serve.debounce_ms"),
         )
         self.token = settings.secret("serve.private_token") or Secret(secrets.token_urlsafe(24))
@@ -158,14 +160,14 @@ class Host:
             about=self._about,
         )
         self._followers.append(private.told)
-        self.local_url = await self._open(self.public.app(), "serve.host", "serve.port")
+        self.local_url = await self._open(self.public.app(), "serve.host", "serve.port", self.public.gate)
         self.private_url = await self._open(private.app(), "serve.private_host", "serve.private_port")
 
-    async def _open(self, app: "web.Application", host_key: str, port_key: str) -> str:
+    async def _open(self, app: "web.Application", host_key: str, port_key: str, gate: "Gate | None" = None) -> str:
         host, port = self.settings.text(host_key), self.settings.get(port_key)
-        runner, url = await listen(app, host, port, key=port_key, free=self.options.free_ports)
-        self._runners.append(runner)
-        return url
+        listener = await listen(app, host, port, key=port_key, free=self.options.free_ports, gate=gate)
+        self._listeners.append(listener)
+        return listener.url
 
     async def _report_backlog(self) -> None:
         messages, parts = await self.store.backlog()
@@ -259,13 +261,13 @@ class Host:
         await self._meta.put_back()
         if self._watch is not None:
             await self._watch.close()
-        for runner in self._runners[:1]:
-            await runner.cleanup()
+        for listener in self._listeners[:1]:
+            await listener.close()
         if self._working is not None:
             await self.worker.stop(grace)
             await asyncio.gather(self._working, return_exceptions=True)
-        for runner in self._runners[1:]:
-            await runner.cleanup()
+        for listener in self._listeners[1:]:
+            await listener.close()
         for name in ("engine", "sender", "store"):
             part = getattr(self, name, None)
             if part is not None:

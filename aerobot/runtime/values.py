@@ -1,7 +1,7 @@
 """What the settings mean for a start: the bot, the database, who can reach it; and what a start is told beside them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from aerobot import events
 from aerobot.config import Settings
 from aerobot.errors import ConfigError
+from aerobot.runtime.listening import descriptors
 from aerobot.secret import is_loopback, may_carry_secrets
 from aerobot.store.base import HostedBot
 from aerobot.store.roster import derived_id
 
 if TYPE_CHECKING:
+    from aerobot.host.gate import Limits
     from aerobot.registration.plan import Wish
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OWN_FILES = 100
+"""Open files that the host itself needs, and the bot beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,27 @@ def database_path(settings: Settings) -> Path:
             "Give a path or sqlite:///path.",
         )
     return (settings.folder / Path(given).expanduser()).absolute()
+
+
+def limits(settings: Settings, notice: Callable[[str, str, str], None]) -> "Limits":
+    """What the public listener puts up with; fewer connections, and a notice, where the system allows fewer files."""
+    from aerobot.host.gate import Limits
+
+    wanted = settings.get("serve.max_connections")
+    files = descriptors(wanted + OWN_FILES)
+    connections = min(wanted, max(1, files - OWN_FILES))
+    if connections < wanted:
+        detail = f"{connections} connections at most, not {wanted}: the system allows {files} open files (ulimit -n)"
+        notice("warning", "public", detail)
+    return Limits(
+        connections=connections,
+        header_seconds=settings.get("serve.header_seconds"),
+        header_bytes=settings.get("serve.max_header_bytes"),
+        body_seconds=settings.get("serve.body_seconds"),
+        body_bytes=settings.get("serve.max_body_bytes"),
+        held_bytes=settings.get("serve.max_held_bytes"),
+        idle_seconds=settings.get("serve.idle_seconds"),
+    )
 
 
 def leaves_loopback(settings: Settings) -> bool:

@@ -25,9 +25,11 @@ from aerobot.whatsapp.wire import (
     as_seconds,
     as_text,
     clean,
+    decode,
     digest,
     dump,
     load,
+    shallow,
 )
 
 __all__ = ["FIELDS", "Reading", "Update", "dump", "load", "read", "read_message"]
@@ -77,24 +79,30 @@ class Reading:
 def read(body: bytes, *, phone_number_id: str) -> Reading:
     """Read a webhook body for the number ``phone_number_id`` (empty: for any); never raises."""
     try:
-        value = load(body.decode("utf-8", "surrogatepass"))
-    except RecursionError:
-        return Reading(problem="The body is nested too deeply")
+        value = _loaded(decode(body))
     except ValueError as error:
         what = "is empty" if not body.strip() else f"is not JSON: {clean(str(error))[:200]}"
         return Reading(problem=f"The body {what}")
-    if problem := _problem(value, body):
+    if problem := _problem(value):
         return Reading(problem=problem)
     updates = tuple(update for entry in value["entry"] for update in _entry(entry, phone_number_id))
     return Reading(updates=updates, sample=any(update.note == "sample" for update in updates))
 
 
-def _problem(value: object, body: bytes) -> str:
+def _loaded(text: str) -> Any:
+    """The JSON; what is nested deeper than anything of Meta's is null. ``ValueError`` where it is no JSON."""
+    try:
+        value = load(text)
+    except RecursionError:
+        return load(shallow(text, _DEPTH))
+    deep = text.count("{") + text.count("[") > _DEPTH and _too_deep(value)
+    return load(shallow(text, _DEPTH)) if deep else value
+
+
+def _problem(value: object) -> str:
     """Why a body cannot be used as a whole, empty where it can."""
     if not isinstance(value, dict):
         return "The body is JSON, but not an object"
-    if body.count(b"{") + body.count(b"[") > _DEPTH and _too_deep(value):
-        return "The body is nested too deeply"
     if not value:
         return "The body is an empty object"
     thing = value.get("object", "whatsapp_business_account")

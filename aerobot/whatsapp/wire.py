@@ -1,10 +1,12 @@
 """Meta's JSON: numbers that keep their text, and readers that take whatever stands there.
 
-A reader gives the type it is named after, empty where something else stands, and never raises.
+A reader gives the type it is named after, empty where something else stands, and never raises. What is hardly JSON is
+read all the same where it spoils one value alone: a number that is none, bytes that are no text, a nest without end.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, Self
@@ -36,8 +38,9 @@ def _int(text: str) -> int | float:
     return Number(text) if len(text) > _DIGITS or text == "-0" else int(text)
 
 
-def _constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
+def _constant(_: str) -> None:
+    """NaN and the infinities are no numbers of JSON's: nothing stands there."""
+    return
 
 
 _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)
@@ -46,6 +49,33 @@ _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_
 def load(text: str) -> Any:
     """JSON → a value whose numbers keep their text; ``ValueError`` or ``RecursionError`` where it is none."""
     return _DECODER.decode(text)
+
+
+def decode(body: bytes) -> str:
+    """Bytes → text; those that are no UTF-8 become lone surrogates, each its own, so that nothing else is lost."""
+    try:
+        return body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "surrogateescape")
+
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)  # an open string ends with the text
+
+
+def shallow(text: str, most: int) -> str:
+    """JSON text in which whatever is nested deeper than ``most`` is null; other text comes back as some other text."""
+    kept, begin, depth = [], 0, 0
+    for found in _TOKEN.finditer(text):
+        match text[found.start()]:
+            case "[" | "{":
+                depth += 1
+                if depth == most + 1:
+                    kept += [text[begin : found.start()], "null"]
+            case "]" | "}":
+                if depth == most + 1:
+                    begin = found.end()
+                depth -= 1
+    return "".join([*kept, text[begin:]]) if depth <= most else "".join(kept)
 
 
 def dump(raw: object) -> str:

@@ -243,7 +243,7 @@ def test_every_setting_has_its_environment_twin(setting: object, folder: Path, e
     known = BY_KEY[setting.key]  # type: ignore[attr-defined]
     text = {
         "text": "word",
-        "integer": "1",
+        "integer": str(max(1, int(known.least or 0))),
         "number": "1",
         "boolean": "no",
         "list": "a, b",

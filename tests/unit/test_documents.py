@@ -78,9 +78,17 @@ def test_the_settings_that_documents_name_exist() -> None:
     """Every `section.key` in README and docs is a setting."""
     keys = {setting.key for setting in SETTINGS}
     sections = "|".join(sorted({key.partition(".")[0] for key in keys}))
-    for path in (ROOT / "README.md", ROOT / "docs" / "messages.md"):
+    for path in (ROOT / name for name in ("README.md", "CHANGELOG.md", "docs/messages.md", "docs/security.md")):
         for name in re.findall(rf"`((?:{sections})\.[a-z_]+)`", path.read_text("utf-8")):
             assert name in keys | {"bot.py", "message.choice"}, (path.name, name)
+
+
+def test_every_limit_is_explained() -> None:
+    """docs/security.md names each setting that bounds the public listener."""
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    limits = [s.key for s in SETTINGS if re.match(r"serve\.(max_|\w+_seconds)", s.key)]
+    assert len(limits) == 7
+    assert [key for key in limits if f"`{key}`" not in page] == []
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

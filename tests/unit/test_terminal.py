@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -47,6 +48,51 @@ def test_safe_shows_what_would_steer() -> None:
     assert "\n" not in shown
     assert safe("a\nb", lines=True) == "a\nb"
     assert safe("Grüße 👩‍👩‍👧‍👦") == "Grüße 👩‍👩‍👧‍👦"
+
+
+@pytest.mark.parametrize("hidden", "\u00ad\u061c\u115f\u180e\u200b\u2063\u206a\u3164\ufeff\uffa0\ufff9")
+def test_what_is_not_seen_is_shown(hidden: str) -> None:
+    """Characters without a look of their own, by which two names look alike, stand there as escapes."""
+    assert safe(f"Ana{hidden}") == f"Ana\\u{ord(hidden):04x}"
+
+
+def test_documents_and_errors_cannot_steer() -> None:
+    """JSON on a terminal: what would steer it is escaped inside the strings, and the document says the same."""
+    screen, out, err = terminal(json_mode=True)
+    screen.document({"name": HOSTILE, HOSTILE: ["\u202e", "Grüße\n"]})
+    screen.error(ConfigError(HOSTILE, HOSTILE, problems=[(HOSTILE, HOSTILE)]))
+    assert not steers(out.getvalue() + err.getvalue())
+    assert json.loads(out.getvalue()) == {"name": HOSTILE, HOSTILE: ["\u202e", "Grüße\n"]}
+    assert json.loads(err.getvalue())["error"]["message"] == HOSTILE
+    assert "Grüße" in out.getvalue()
+
+
+def test_a_long_text_costs_no_more_than_its_line() -> None:
+    """Of three million characters only those that are shown are looked at, or every other user would wait."""
+
+    class Counted(str):
+        """Counts how much of it was taken."""
+
+        taken = 0
+
+        def __getitem__(self, key: object) -> str:
+            part = super().__getitem__(key)  # type: ignore[index]
+            Counted.taken += len(part)
+            return part
+
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all of it was looked at")
+
+    screen, _, err = terminal()
+    text = Counted("\u202e" * 3_000_000)
+    Stream(screen, texts=True)(
+        events.MessageReceived(
+            bot_id="b", conversation_id=1, message_id="m", kind=text, who=text, name=text, text=text, state="queued",
+            channel="whatsapp",
+        )
+    )  # fmt: skip
+    assert Counted.taken < 1000
+    assert "\\u202e" in err.getvalue()
 
 
 def test_hostile_events_cannot_steer() -> None:

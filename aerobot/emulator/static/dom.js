@@ -96,8 +96,10 @@ export function sign(name, label, onclick, attributes = {}) {
   return h("button.round", { type: "button", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
 }
 
+const CLOCK = new Intl.DateTimeFormat([], { hour: "numeric", minute: "2-digit" }); // made once: making one is slow
+
 export function time(at) {
-  return new Date(at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  return CLOCK.format(at);
 }
 
 export function day(at, now = Date.now()) {

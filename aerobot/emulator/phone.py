@@ -6,7 +6,7 @@ State only: nothing here sends anything or waits; what happens is written to the
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from aerobot.emulator.bubble import RANKS, Bubble
@@ -268,7 +268,7 @@ class World:
         target = self._bubbles.get(wamid)
         if target is None:
             return []
-        earlier = (b for b in self.bubbles(*target.chat) if b.at <= target.at and b.id != wamid)
+        earlier = takewhile(lambda bubble: bubble.id != wamid, self.bubbles(*target.chat))
         return list(deque(earlier, maxlen=count))
 
     def kept(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -891,6 +892,14 @@ class TestControl:
         assert said == [second, third]
         assert first not in said
         assert [event["seq"] for event in seen] == list(range(state["seq"] + 1, state["seq"] + 1 + len(seen)))
+
+    async def test_earlier_messages(self, graph: Graph) -> None:
+        """Those before a message are the ones that stand before it, also where all came in the same millisecond."""
+        sent = [await graph.emulator.say(str(n)) for n in range(9)]
+        path = f"/_/messages?before={quote(sent[5])}&count=3"
+        status, found = await control(graph.emulator, graph.session, "GET", path)
+        assert status == 200
+        assert [message["id"] for message in found["messages"]] == sent[2:5]
 
     async def test_page(self, graph: Graph) -> None:
         """The page and its parts come with a strict policy and without any secret."""

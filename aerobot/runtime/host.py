@@ -81,7 +81,9 @@ class Host:
         settings = self.settings
         bot = settings_bot(settings)
         check_exposure(settings, self.options, bot)
-        self.engine: Engine = choose(self.options.engine, folder=Path.cwd(), reload=settings.get("engine.reload"))
+        self.engine: Engine = self.options.made or choose(
+            self.options.engine, folder=Path.cwd(), reload=settings.get("engine.reload")
+        )
         if hasattr(self.engine, "on_reload"):
             self.engine.on_reload = self._reloaded
         await self.engine.start()

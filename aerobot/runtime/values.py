@@ -15,6 +15,7 @@ from aerobot.store.base import HostedBot
 from aerobot.store.roster import derived_id
 
 if TYPE_CHECKING:
+    from aerobot.engine import Engine
     from aerobot.host.gate import Limits
     from aerobot.registration.plan import Wish
 
@@ -28,9 +29,11 @@ class Options:
     """What a start of the host decides beside the settings. ``free_ports`` takes others where its own are taken.
 
     ``register``: at which level Meta is pointed at the host, and what was agreed to; ``None``: not at all.
+    ``made`` is an engine that exists already, in the place of the one called ``engine``.
     """
 
     engine: str
+    made: "Engine | None" = None
     tunnel: bool = False
     register: "Wish | None" = None
     free_ports: bool = False

@@ -5,12 +5,14 @@ They need no async plugin, and work beside pytest-asyncio and anyio (on asyncio)
 """
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 
+from aerobot.errors import AerobotError
 from aerobot.testing.bench import Bench, settings_of
 from aerobot.testing.choice import Choice, engine_of, loaded
 from aerobot.testing.graph import Call, Graph
@@ -72,21 +74,16 @@ def bot(
     chosen = marker.args[0] if marker is not None and marker.args else aerobot_bot
     wanted = {**aerobot_settings, **(marker.kwargs.get("settings", {}) if marker is not None else {})}
     root = request.config.rootpath
-    engine = engine_of(chosen, root=root, beside=request.path.parent)
-    with loaded(engine):
-        bench = Bench(settings_of(root, wanted), engine)
-        aerobot_stage.run(bench.start())
-        phones = Phones(bench, aerobot_stage)
+    with contextlib.ExitStack() as stack:
         try:
-            yield Bot(
-                phone=phones.default,
-                phones=phones,
-                graph=Graph(bench, aerobot_stage),
-                emulator=World(bench, aerobot_stage),
-                host=HostedHere(bench, aerobot_stage),
-            )
-        finally:
-            aerobot_stage.run(bench.stop())
+            engine = engine_of(chosen, root=root, beside=request.path.parent)
+            stack.enter_context(loaded(engine))
+            bench = Bench(settings_of(root, wanted), engine)
+            aerobot_stage.run(bench.start())
+        except AerobotError as error:
+            pytest.fail(f"{error.message}\n{error.hint}".strip(), pytrace=False)
+        stack.callback(lambda: aerobot_stage.run(bench.stop()))
+        yield _bot(bench, aerobot_stage)
 
 
 @pytest.fixture
@@ -117,6 +114,17 @@ def emulator(bot: Bot) -> World:
 def host(bot: Bot) -> HostedHere:
     """The host that runs the bot: its events and verdicts."""
     return bot.host
+
+
+def _bot(bench: Bench, stage: Stage) -> Bot:
+    phones = Phones(bench, stage)
+    return Bot(
+        phone=phones.default,
+        phones=phones,
+        graph=Graph(bench, stage),
+        emulator=World(bench, stage),
+        host=HostedHere(bench, stage),
+    )
 
 
 # -- the plugin ---------------------------------------------------------------------------------------------------

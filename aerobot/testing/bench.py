@@ -74,8 +74,10 @@ class Bench:
         """Stop both; the database is gone."""
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
-        await self._sandbox.stop(GRACE)
-        self._folder.cleanup()
+        try:
+            await self._sandbox.stop(GRACE)
+        finally:
+            self._folder.cleanup()
 
     def _heard(self, event: events.Event) -> None:
         self.events.append(event)

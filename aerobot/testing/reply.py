@@ -84,7 +84,7 @@ def shown(bubble: Bubble, bench: Bench, stage: Stage) -> Reply:
         footer=str(_object(content.get("footer")).get("text") or ""),
         buttons=tuple(titles),
         rows=tuple(_titles(rows)),
-        quotes=bubble.about,
+        quotes=bubble.about or str(content.get("message_id") or ""),
         choices={str(one.get("title")): str(one.get("id")) for one in (*buttons, *rows)}
         | {str(one.get("text")): str(one["payload"]) for one in below if "payload" in one},
         _bench=bench,

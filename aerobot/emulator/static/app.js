@@ -162,6 +162,10 @@ const happened = {
     else if (what === "message" || attempt > 1) store.trouble = `The bot’s webhook did not take this: ${error}.${next === null ? "" : " It is tried again."}`;
     drawSoon();
   },
+  challenge({ passed, error, status }) {
+    const why = error || (status === 200 ? "what came back is not its number" : `answered ${status}`);
+    if (!passed) trouble(`The webhook’s challenge failed: ${why}.`);
+  },
   connected() {
     page.store.trouble = "";
     drawSoon();

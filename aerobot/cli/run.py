@@ -66,6 +66,9 @@ def register(app: typer.Typer) -> None:
         debounce_ms: Annotated[
             int | None, typer.Option(metavar="MS", help="Join messages that come this close together.")
         ] = None,
+        retention_days: Annotated[
+            int | None, typer.Option(metavar="N", help="Days that messages are kept; 0: for ever.")
+        ] = None,
         allow_unsigned: Annotated[
             bool, typer.Option("--allow-unsigned", help="Answer without an app secret, though exposed.")
         ] = False,
@@ -87,6 +90,7 @@ def register(app: typer.Typer) -> None:
                 "serve.public_url": public_url,
                 "serve.register": register,
                 "serve.debounce_ms": debounce_ms,
+                "serve.retention_days": retention_days,
                 "serve.allow_unsigned": allow_unsigned or None,
                 "tunnel.provider": tunnel_provider,
                 "tunnel.domain": domain,

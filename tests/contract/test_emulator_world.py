@@ -383,6 +383,33 @@ class TestBots:
             assert (state["phones"], state["messages"], state["windows"]) == ([], [], [])
 
 
+class TestBlocks:
+    async def test_a_user_is_blocked_and_let_in_again(self) -> None:
+        """What they write reaches nobody, what is sent to them is refused (130403), until they are let in again."""
+        async with world() as (emulator, host, graph):
+            await wrote(emulator, host)
+            path = f"/v25.0/{graph.number}/block_users"
+            body = {"messaging_product": "whatsapp", "block_users": [{"user": f"+{USER}"}]}
+            status, answer = await graph.call("POST", path, json=body)
+            assert (status, answer["block_users"]) == (200, {"added_users": [{"input": f"+{USER}", "wa_id": USER}]})
+            emulator.act("text", text="Anybody?")
+            assert (await graph.send(**TEXT))[1]["error"]["code"] == 130403
+            assert [one["wa_id"] for one in (await graph.call("GET", path))[1]["data"]] == [USER]
+            assert (await graph.call("DELETE", path, json=body))[1]["block_users"]["removed_users"]
+            await wrote(emulator, host, "Again")
+            texts = [value["messages"][0]["text"]["body"] for value in host.values if "messages" in value]
+            assert texts == ["Hi", "Again"]
+            assert emulator.messages()[1].status == "sent"
+
+    async def test_only_who_wrote_lately(self) -> None:
+        """139100 for everybody else; nonsense is 100."""
+        async with world() as (_, __, graph):
+            path = f"/v25.0/{graph.number}/block_users"
+            for users, code in (([{"user": USER}], 139100), ([], 100), ("x", 100), ([7], 131009)):
+                body = {"messaging_product": "whatsapp", "block_users": users}
+                assert (await graph.call("POST", path, json=body))[1]["error"]["code"] == code
+
+
 # -- how webhooks arrive ----------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ class Bot:
     """Answers a text with buttons, ``menu`` with a list, ``wait`` never, anything else with what it got.
 
     ``messages`` are Meta's message objects as they came, ``values`` the change that each stood in; ``statuses`` are
-    the receipts. While ``broken`` is set, every webhook gets this HTTP status.
+    the receipts. While ``broken`` is set, every webhook gets this HTTP status; ``says`` is the body of each answer.
     """
 
     def __init__(self, emulator: Emulator, session: aiohttp.ClientSession) -> None:
@@ -31,6 +31,7 @@ class Bot:
         self.statuses: list[dict[str, Any]] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.broken = 0
+        self.says = ""
         self._bell = asyncio.Event()
 
     async def got(self, kind: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Bot:
                 self.values.append(value)
                 self.tasks.add(asyncio.ensure_future(self.answer(message, value)))
         self._bell.set()
-        return web.Response()
+        return web.Response(text=self.says, content_type="text/html")
 
     async def send(self, number: str = "", expect: int = 200, **body: Any) -> str:
         """Send one message and return its wamid; empty for what makes none, or where a refusal is expected."""

@@ -299,6 +299,7 @@ async def test_a_username_instead_of_a_number() -> None:
         assert message["from_user_id"] == contact["user_id"]
         await browser.click("#mine")
         assert message["from_user_id"] in await browser.run("return document.querySelector('.facts').textContent")
+        assert await browser.complaints() == []
 
 
 async def test_a_number_change_and_a_phone_forgotten() -> None:
@@ -324,6 +325,16 @@ async def test_a_number_change_and_a_phone_forgotten() -> None:
         await browser.until("return document.querySelectorAll('#phones .phone').length === 1")
         await browser.until("return document.getElementById('mine').textContent.includes('Mira')")
         assert await browser.run("return document.querySelector('.hello') !== null")
+        await browser.click("#mine")
+        await browser.click("#sheet .danger")
+        await browser.click("#sheet .danger")
+        await browser.until("return document.getElementById('chat').hidden")
+        await browser.click("#add-phone")
+        await browser.type("#sheet [name=name]", "Ana" + ENTER)
+        await browser.until("return document.getElementById('mine').textContent.includes('Ana')")
+        await browser.type("#text", "I am new" + ENTER)
+        await browser.bubble("theirs", "You said I am new")
+        assert await browser.complaints() == []
 
 
 async def test_wrong_and_missing_token() -> None:

@@ -1,7 +1,9 @@
 """Behind the page, in a real Chromium: drawer, switches, lost connections, hostile words and very many of them."""
 
+import asyncio
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from tests.browser import ENTER, ESCAPE, FOREIGN, Browser, chromium, need_browse
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
 TO = "+15550123456"
 PANEL = "return document.querySelector('#drawer .panel').textContent"
+LOOKED = "return !['', 'Looking…'].includes(document.querySelector('#drawer .panel').textContent)"
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +27,7 @@ async def inspect(browser: Browser, side: str, place: int = -1) -> None:
     """Open the drawer of a message on this side, the last one or another."""
     messages = f"[...document.querySelectorAll('[data-side={side}]:not(.typing)')]"
     await browser.run(f"{messages}.at({place}).querySelector('.icon-inspect').parentElement.click()")
-    await browser.until("return document.querySelector('#drawer .fold, #drawer .empty')?.textContent !== 'Looking…'")
+    await browser.until(LOOKED)
 
 
 async def shows(browser: Browser, tab: str, *words: str) -> str:
@@ -204,6 +207,29 @@ async def test_settings_and_reset_on_the_page() -> None:
         assert await browser.complaints() == []
 
 
+async def test_the_world_is_kept_as_a_file(tmp_path: Path) -> None:
+    """What the page exports, it imports again: after a reset everything is back, and the chat goes on."""
+    async with world() as (emulator, _), chromium() as browser:
+        await browser.open(emulator.page_url)
+        await browser.type("#text", "Hello" + ENTER)
+        await browser.bubble("theirs", "You said Hello")
+        await browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        await browser.click("#world")
+        await browser.run("[...document.querySelectorAll('.way')].find((one) => one.textContent === 'Export').click()")
+        kept = tmp_path / "emulator.json"
+        async with asyncio.timeout(15):
+            while not kept.exists():
+                await asyncio.sleep(0.05)
+        await browser.press(ESCAPE)
+        emulator.reset()
+        await browser.until("return document.querySelector('.hello')")
+        await browser.click("#world")
+        await browser.type("#sheet input[type=file]", str(kept))
+        await browser.bubble("theirs", "You said Hello")
+        await browser.type("#text", "And on" + ENTER)
+        await browser.bubble("theirs", "You said And on")
+
+
 async def test_nothing_is_lost_while_away() -> None:
     """What happens while the page cannot reach the emulator appears once it can, each message once."""
     async with world() as (emulator, _), chromium() as browser:
@@ -254,6 +280,7 @@ async def test_a_hostile_bot() -> None:
         emulator.add_phone("15550107777", HOSTILE, username=HOSTILE)
         emulator.add_bot("15550104599", HOSTILE)
         to = "+15550123456"
+        bot.says = HOSTILE
         page = b"<html><script>window.hacked=4;opener&&(opener.hacked=4)</script>"
         pretended = await bot.upload(page, "image/png")
         document = await bot.upload(page, "text/plain")
@@ -293,13 +320,16 @@ async def test_a_hostile_bot() -> None:
         await browser.bubble("mine", "<b>bold</b>")
         await browser.run("document.querySelector('#sheet').close()")
         made = "return document.querySelectorAll('img[src=x], #chat script, #phones img, #drawer img').length"
+        said = ""
         for side in ("mine", "theirs"):
             await browser.run(f"document.querySelector('[data-side={side}] .icon-inspect').parentElement.click()")
-            await browser.until("return document.querySelector('#drawer .code, #drawer .empty')")
+            await browser.until(LOOKED)
             for name in ("attempts", "graph", "receipts", "webhook"):
                 await browser.click(f"#tab-{name}")
                 await browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true })")
                 assert await browser.run(made) == 0
+                said += await browser.run(PANEL)
+        assert said.count(HOSTILE) >= 3, "the drawer shows what was said, as text"
         assert await browser.run("return window.hacked ?? null") is None
         strange = "return [...document.querySelectorAll('a[href]')].map((a) => a.protocol)"
         assert set(await browser.run(strange)) <= {"https:", "http:", "blob:"}

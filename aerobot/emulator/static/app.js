@@ -37,6 +37,7 @@ function drawRest() {
   else for (const chat of changed) page.chats.draw(chat);
   rebuild = false;
   changed.clear();
+  if (!page.open) return;
   page.bar.draw();
   page.chat.typing(page.store.typing(page.open));
 }
@@ -53,6 +54,7 @@ function choose(phone, number) {
   page.current = { phone, number };
   page.open = page.store.chat(phone, number);
   document.body.classList.add("in-chat");
+  $("chat").hidden = false;
   page.drawer.close();
   page.chat.show(page.open);
   page.composer.open(page.open);
@@ -61,7 +63,18 @@ function choose(phone, number) {
   drawSoon(page.open);
 }
 
+// The last phone is gone: nothing to show until there is another one.
+function nobody() {
+  page.open = null;
+  page.current = { phone: "", number: "" };
+  page.drawer.close();
+  $("chat").hidden = true;
+  document.body.classList.remove("in-chat");
+  drawList();
+}
+
 function look() {
+  if (!page.open) return;
   const seen = document.visibilityState === "visible";
   if (seen) page.open.unread.clear();
   const { phone, number } = page.current;
@@ -84,11 +97,13 @@ function stillOpen() {
   if (store.phones.has(page.current.phone) && store.numbers.has(page.current.number)) return;
   const phone = store.phones.keys().next().value;
   if (phone) choose(phone, store.main);
+  else nobody();
 }
 
 const happened = {
   phone(event) {
     page.store.addPhone(event);
+    if (!page.open) choose(event.phone, page.store.main);
     drawList();
   },
   phone_gone({ phone }) {
@@ -162,6 +177,10 @@ const happened = {
     else if (what === "message" || attempt > 1) store.trouble = `The bot’s webhook did not take this: ${error}.${next === null ? "" : " It is tried again."}`;
     drawSoon();
   },
+  challenge({ passed, error, status }) {
+    const why = error || (status === 200 ? "what came back is not its number" : `answered ${status}`);
+    if (!passed) trouble(`The webhook’s challenge failed: ${why}.`);
+  },
   connected() {
     page.store.trouble = "";
     drawSoon();
@@ -198,7 +217,8 @@ async function load() {
   page.store = store;
   page.open = null;
   const { phone, number } = page.current;
-  choose(store.phones.has(phone) ? phone : store.phones.keys().next().value, store.numbers.has(number) ? number : store.main);
+  if (!store.phones.size) nobody();
+  else choose(store.phones.has(phone) ? phone : store.phones.keys().next().value, store.numbers.has(number) ? number : store.main);
   drawList();
   state.typing.forEach(types);
   page.world.refresh();
@@ -251,9 +271,10 @@ $("back").addEventListener("click", () => {
   page.chats.focus();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!page.store) return;
+  if (!page.open) return;
   look();
   drawSoon(page.open);
+  if (document.hidden) drawRest(); // no frame comes while nobody looks
 });
 addEventListener("hashchange", () => location.reload());
 start();

@@ -5,7 +5,7 @@ import { $, avatar, h, icon, sign, span } from "./dom.js";
 export class Bar {
   constructor(page) {
     this.page = page;
-    setInterval(() => page.store && this.window(), 15_000);
+    setInterval(() => page.open && this.window(), 15_000);
   }
 
   draw() {

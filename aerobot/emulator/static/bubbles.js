@@ -5,7 +5,7 @@ import { below } from "./options.js";
 import { h, icon, sign, text, time } from "./dom.js";
 
 const SPOKEN = { clock: "Sending", sent: "Sent", delivered: "Delivered", read: "Read", played: "Played", failed: "Failed", lost: "Not sent" };
-export const WORDS = { image: "Photo", video: "Video", audio: "Audio", document: "Document", sticker: "Sticker", location: "Location", contacts: "Contact", template: "Template", order: "Order" };
+const WORDS = { image: "Photo", video: "Video", audio: "Audio", document: "Document", sticker: "Sticker", location: "Location", contacts: "Contact", template: "Template", order: "Order" };
 // What a phone tells in a line of its own, not in a bubble.
 const LINES = {
   system: ({ content }) => text(content?.body) || "Something about this person changed.",

@@ -153,5 +153,6 @@ function order(c) {
   const count = items.reduce((sum, item) => sum + (Number(item?.quantity) || 0), 0);
   const total = items.reduce((sum, item) => sum + (Number(item?.quantity) || 0) * (Number(item?.item_price) || 0), 0);
   const price = [total.toFixed(2), text(items[0]?.currency)].filter(Boolean).join(" ");
-  return h("span.card", {}, h("span.paper", {}, icon("cart")), h("span", {}, h("strong", {}, `${count} ${count === 1 ? "item" : "items"} · ${price}`), h("small", { dir: "auto" }, text(c.text) || "Sent from the catalogue")));
+  return h("span.card", {}, h("span.paper", {}, icon("cart")),
+    h("span", {}, h("strong", {}, `${count} ${count === 1 ? "item" : "items"} · ${price}`), h("small", { dir: "auto" }, text(c.text) || "Sent from the catalogue")));
 }

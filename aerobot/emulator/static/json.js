@@ -6,7 +6,7 @@ const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*
 const LONGEST = 200_000; // characters that are coloured; what is longer is shown as it is
 
 // A text as JSON if it is one; else as it is.
-export function pretty(source) {
+function pretty(source) {
   let words = source;
   try {
     words = JSON.stringify(JSON.parse(source), null, 2);

@@ -61,7 +61,8 @@ function parameter(message, place) {
 }
 
 function option(label, name, chosen, onclick, popup) {
-  return h("button.option", { type: "button", onclick, "aria-pressed": popup ? undefined : String(chosen), "aria-haspopup": popup, data: { chosen } }, icon(chosen && !popup ? "tick" : name), h("span", { dir: "auto" }, label));
+  return h("button.option", { type: "button", onclick, "aria-pressed": popup ? undefined : String(chosen), "aria-haspopup": popup, data: { chosen } },
+    icon(chosen && !popup ? "tick" : name), h("span", { dir: "auto" }, label));
 }
 
 function web(label, address) {

@@ -36,7 +36,8 @@ function signature({ attempts: made }) {
 function attempts({ deliveries }, acts) {
   if (!deliveries.length) return undelivered(acts);
   return deliveries.map((one) => h("section.of", {},
-    h("div.of-head", {}, h("strong", {}, what(one)), state(one), h("button.small", { type: "button", "aria-label": `Redeliver: ${what(one)}`, onclick: () => acts.redeliver({ delivery: one.delivery }) }, icon("again"), "Redeliver")),
+    h("div.of-head", {}, h("strong", {}, what(one)), state(one),
+      h("button.small", { type: "button", "aria-label": `Redeliver: ${what(one)}`, onclick: () => acts.redeliver({ delivery: one.delivery }) }, icon("again"), "Redeliver")),
     one.why ? h("p.why", {}, text(one.why)) : null,
     ...one.attempts.map((attempt) => tried(one, attempt, acts)),
     one.next_at ? h("p.next", {}, icon("clock"), h("span", { data: { next: one.next_at } }, next(one.next_at, acts.now()))) : null));
@@ -64,7 +65,8 @@ function graph({ calls }, acts) {
   return calls.map((one) => {
     const good = one.status >= 200 && one.status < 300;
     const code = one.code ? pill(`code ${one.code}`, "bad") : null;
-    const summed = [h("strong", {}, doing(one)), pill(one.status ? String(one.status) : "no answer", good ? "good" : "bad"), code, one.fault ? pill(text(one.fault), "bad") : null, h("small", {}, `${one.milliseconds} ms`), h("time", {}, moment(one.at))];
+    const summed = [h("strong", {}, doing(one)), pill(one.status ? String(one.status) : "no answer", good ? "good" : "bad"), code, one.fault ? pill(text(one.fault), "bad") : null,
+      h("small", {}, `${one.milliseconds} ms`), h("time", {}, moment(one.at))];
     return fold(`call-${one.call}`, calls.length === 1, summed,
       h("p.address", {}, `${text(one.method)} ${text(one.path)}`),
       one.request ? body("Request", text(one.request), { copy: acts.copy }) : null,

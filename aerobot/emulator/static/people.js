@@ -3,7 +3,7 @@
 import { avatar, h, text } from "./dom.js";
 import { close, field, form, open, sure } from "./sheets.js";
 
-const PATTERN = "[+0-9() .\\-]{7,25}";
+const PATTERN = "[+0-9\\(\\) .\\-]{7,25}"; // the v flag wants brackets escaped
 
 const guess = () => `+1 555-012-${String(Math.floor(Math.random() * 9000) + 1000)}`;
 

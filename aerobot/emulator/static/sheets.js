@@ -2,7 +2,7 @@
 
 import { $, h, icon, sign, text } from "./dom.js";
 
-export const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
+const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
 
 export function close() {
   $("sheet").close();
@@ -74,7 +74,9 @@ export function list(message, choose) {
 
 export function react(message, send) {
   const now = message.reactions?.in ?? "";
-  const row = h("div.emojis", {}, ...EMOJI.map((emoji) => h("button.choice", { type: "button", "aria-pressed": String(now === emoji), "aria-label": `React with ${emoji}`, onclick: () => { close(); send(now === emoji ? "" : emoji); } }, emoji)));
+  const give = (emoji) => () => { close(); send(now === emoji ? "" : emoji); };
+  const row = h("div.emojis", {}, ...EMOJI.map((emoji) =>
+    h("button.choice", { type: "button", "aria-pressed": String(now === emoji), "aria-label": `React with ${emoji}`, onclick: give(emoji) }, emoji)));
   open("React", row);
 }
 

@@ -164,9 +164,11 @@ export class World {
       this.page.acts.addNumber({ name: text(data.get("name")), phone: text(data.get("phone")) });
       close();
     };
-    const bots = [...this.page.store.numbers.values()].map(({ name, display, mode }) => h("li", {}, icon("smile"), h("span", {}, h("strong", { dir: "auto" }, name), h("small", {}, `${display} · ${text(mode).toLowerCase()}`))));
+    const bots = [...this.page.store.numbers.values()].map(({ name, display, mode }) => h("li", {}, icon("smile"),
+      h("span", {}, h("strong", { dir: "auto" }, name), h("small", {}, `${display} · ${text(mode).toLowerCase()}`))));
     return section("smile", "Bots", "Numbers of one account, with the same webhook.", h("ul.armed", { role: "list" }, ...bots), this.#callback(), h("form.pair", { onsubmit },
-      field("Another bot", { name: "name", required: true, maxlength: 100, placeholder: "Night Desk" }), field("Phone number", { name: "phone", type: "tel", required: true, value: `+1 555-010-${4500 + this.page.store.numbers.size}` }),
+      field("Another bot", { name: "name", required: true, maxlength: 100, placeholder: "Night Desk" }),
+      field("Phone number", { name: "phone", type: "tel", required: true, value: `+1 555-010-${4500 + this.page.store.numbers.size}` }),
       h("button.primary", { type: "submit" }, "Add a bot")));
   }
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -107,15 +107,22 @@ class Bench:
 
     async def quiet(self, key: str) -> bool:
         """Whether the host is done with all that a phone said, and Meta with all that was said to it."""
-        bubbles = self.emulator.meta.world.bubbles(key)
-        if any(bubble.direction == "out" and bubble.status == "accepted" for bubble in bubbles):
-            return False
-        said = [bubble for bubble in bubbles if bubble.direction == "in" and bubble.id not in self._dealt]
-        for bubble in said:
-            if not await self._is_dealt_with(bubble):
+        for bubble in self._bubbles(key, "in"):
+            if bubble.id not in self._dealt and not await self._is_dealt_with(bubble):
                 return False
             self._dealt.add(bubble.id)
-        return True
+        return not self._is_undecided(self._bubbles(key, "out"))  # looked at last: the host may just have spoken
+
+    def _bubbles(self, key: str, direction: str) -> list[Bubble]:
+        return [bubble for bubble in self.emulator.meta.world.bubbles(key) if bubble.direction == direction]
+
+    def _is_undecided(self, said: Sequence[Bubble]) -> bool:
+        """Whether Meta has not made up its mind about one of these, or is about to tell the host."""
+        wamids = {bubble.id for bubble in said}
+        on_their_way = (found for found in self.emulator.deliveries() if found.state == "waiting")
+        return any(bubble.status == "accepted" for bubble in said) or any(
+            not wamids.isdisjoint(delivery.wamids) for delivery in on_their_way
+        )
 
     async def _is_dealt_with(self, bubble: Bubble) -> bool:
         verdict = await self.verdict(bubble.id)

@@ -167,6 +167,8 @@ class Person:
     def _remember_choice(self, about: str, content: object) -> None:
         if not about or not isinstance(content, Mapping):
             return
+        if "payload" in content:  # a quick reply below a template
+            self._world.chosen(about, str(content["payload"]))
         inner = content.get(str(content.get("type")))
         if isinstance(inner, Mapping):
             self._world.chosen(about, str(inner.get("id", "")))

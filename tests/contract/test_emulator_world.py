@@ -522,6 +522,30 @@ class TestWebhooks:
             assert graph.token not in json.dumps(story)
             assert (await control(emulator, graph.session, "GET", "/_/messages/nobody"))[0] == 404
 
+    async def test_audio_is_played(self) -> None:
+        """Told once, with its callback data; for audio of the bot's alone."""
+        async with world(window="off") as (emulator, host, graph):
+            media = (await graph.upload(b"OggS" + bytes(50), "audio/ogg"))[1]["id"]
+            wamid = await graph.sent(type="audio", audio={"id": media}, biz_opaque_callback_data="p")
+            await host.until(lambda: host.told(wamid) == ["sent", "delivered", "read"])
+            path = f"/_/messages/{wamid}/played"
+            for _ in range(2):
+                assert (await control(emulator, graph.session, "POST", path))[0] == 200
+            await host.until(lambda: host.told(wamid)[-1] == "played")
+            assert host.told(wamid).count("played") == 1
+            assert host.values[-1]["statuses"][0]["biz_opaque_callback_data"] == "p"
+            text = await graph.sent(**TEXT)
+            assert (await control(emulator, graph.session, "POST", f"/_/messages/{text}/played"))[0] == 400
+            assert (await control(emulator, graph.session, "POST", "/_/messages/x/played"))[0] == 404
+
+    async def test_a_tapped_quick_reply_is_remembered(self) -> None:
+        """A template's button looks tapped also after the page was loaded again."""
+        async with world() as (emulator, host, graph):
+            wamid = await graph.sent(type="template", template={"name": "hello_world", "language": {"code": "en_US"}})
+            emulator.act("quick_reply", about=wamid, content={"payload": "yes-1", "text": "Yes"})
+            await host.until(lambda: any("messages" in value for value in host.values))
+            assert emulator.messages()[0].chosen == "yes-1"
+
     async def test_only_this_machine(self) -> None:
         """A webhook elsewhere is not called unless that was permitted; the sentence says how."""
         async with world() as (emulator, host, graph):

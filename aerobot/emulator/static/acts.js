@@ -144,6 +144,7 @@ export function makeActs(page) {
     arm: (fault) => trying(post("/_/faults", fault)),
     disarm: (name) => trying(del(`/_/faults${name ? `?name=${encodeURIComponent(name)}` : ""}`)),
     release: () => trying(post("/_/deliveries/release", {})),
+    played: (message) => post(`/_/messages/${encodeURIComponent(message.id)}/played`, {}).catch(() => {}),
     redeliver: (which) => post("/_/deliveries/redeliver", which),
     async callback() {
       return (await get("/_/portal")).callback ?? "";

@@ -19,7 +19,7 @@ export function content(message, acts) {
     case "video":
       return [player(message.media, c.link, "video"), body(text(c.caption))];
     case "audio":
-      return [c.voice === true ? voice(message) : player(message.media, c.link, "audio")];
+      return [listened(c.voice === true ? voice(message) : player(message.media, c.link, "audio"), message, acts)];
     case "document":
       return [paper(message.media, c.link, text(c.filename)), body(text(c.caption))];
     case "location":
@@ -112,6 +112,12 @@ function player(id, link, kind) {
     frame.append(shown ? h(kind, { src: url, controls: true, preload: "metadata", "aria-label": NAMES[kind], onloadedmetadata: drawn }) : `${NAMES[kind]} (cannot be played)`);
     drawn();
   }).catch(() => frame.append(`${NAMES[kind]} (gone)`));
+  return frame;
+}
+
+// Media events do not bubble, but they can be caught on their way down.
+function listened(frame, message, acts) {
+  if (message.direction === "out") frame.addEventListener("play", () => acts.played(message), { capture: true, once: true });
   return frame;
 }
 

@@ -1,0 +1,21 @@
+"""The short forms of the drills: a few rounds of each, so that a promise that breaks is seen before it is merged."""
+
+from pathlib import Path
+
+from tests.drills import kill, redelivery
+from tests.drills.judge import Figures
+
+
+def kept(figures: Figures) -> None:
+    """Every promise of a drill was kept; else its table says which was not."""
+    assert figures.print() == 0
+
+
+async def test_kill_9_under_load(tmp_path: Path) -> None:
+    """What was acknowledged is answered, in order, and once where a status tells what Meta took."""
+    kept(await kill.drill(tmp_path, rounds=3, rate=60, users=60, statuses=True, seed=1))
+
+
+async def test_redelivery_across_restarts(tmp_path: Path) -> None:
+    """However often, in whatever batches and across restarts a message comes, it is answered once."""
+    kept(await redelivery.drill(tmp_path, messages=300, users=60, restarts=2, seed=1))

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from aerobot import events
 from aerobot.bot import Attachment, Conversation, Reply, Said, Text, Turn
+from aerobot.circuit import Circuits
 from aerobot.engine import Engine, EngineError, sample
 from aerobot.errors import AerobotError, Fenced, StoreUnavailable
 from aerobot.sender import Sender
@@ -47,6 +48,7 @@ class Worker:
         self._emit = emit
         self._owner = owner
         self._dice = dice
+        self._circuits = Circuits()
         self._join = join
         self._concurrency = concurrency
         self._wake = asyncio.Event()
@@ -155,7 +157,13 @@ class Worker:
 
     def _speaker(self, bot: HostedBot, work: Work) -> Speaker:
         return Speaker(
-            store=self._store, sender=self._sender, emit=self._emit, dice=self._dice, line=line_of(bot), work=work
+            store=self._store,
+            sender=self._sender,
+            emit=self._emit,
+            dice=self._dice,
+            circuits=self._circuits,
+            line=line_of(bot),
+            work=work,
         )
 
     async def _ignore(self, work: Work) -> None:

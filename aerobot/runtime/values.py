@@ -28,6 +28,7 @@ class Options:
     """What a start of the host decides beside the settings. ``free_ports`` takes others where its own are taken.
 
     ``register``: at which level Meta is pointed at the host, and what was agreed to; ``None``: not at all.
+    Without ``worker`` it only receives; what it keeps is answered by a later start.
     """
 
     engine: str
@@ -35,6 +36,7 @@ class Options:
     register: "Wish | None" = None
     free_ports: bool = False
     sandbox: bool = False
+    worker: bool = True
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.drills import kill, redelivery
+from tests.drills import kill, outage, redelivery
 from tests.drills.judge import Figures
 
 
@@ -19,3 +19,11 @@ async def test_kill_9_under_load(tmp_path: Path) -> None:
 async def test_redelivery_across_restarts(tmp_path: Path) -> None:
     """However often, in whatever batches and across restarts a message comes, it is answered once."""
     kept(await redelivery.drill(tmp_path, messages=300, users=60, restarts=2, seed=1))
+
+
+async def test_graph_fails_for_a_while(tmp_path: Path) -> None:
+    """Down, too fast, blocked or refusing: the backlog is said in order, no storm, one alarm; *never* fails at once."""
+    for figures in await outage.drill(
+        tmp_path, ["down", "429 Retry-After", "190", "never"], seconds=4, users=10, rate=5, seed=1
+    ):
+        kept(figures)

@@ -38,13 +38,13 @@ def phone(number: int) -> str:
 
 
 class Meta:
-    """Delivers to ``url``. ``acked`` holds when (monotonic) each text was answered 200, ``tried`` when first sent."""
+    """Delivers to ``url``. ``acked``: when (monotonic) each text was answered 200; ``due``: when it was to be sent."""
 
     def __init__(self, url: str, *, secret: Callable[[], str] = lambda: SECRET, limit: int = 200) -> None:
         self.url = url
         self._secret = secret
         self._limit = limit
-        self.tried: dict[str, float] = {}
+        self.due: dict[str, float] = {}
         self.acked: dict[str, float] = {}
         self.statuses: list[int] = []
         self.slow: list[float] = []
@@ -80,7 +80,7 @@ class Meta:
         """One attempt with these messages in one body; what was acknowledged is logged."""
         now = time.monotonic()
         for one in said:
-            self.tried.setdefault(one.text, now)
+            self.due.setdefault(one.text, now)
         status = await self.post(webhooks.wire(webhooks.gathered([one.update for one in said])))
         if status == 200:
             now = time.monotonic()
@@ -101,7 +101,8 @@ class Meta:
         """Open-loop: one body after the other at this rate, however slowly they are taken."""
         began = time.monotonic()
         for count, one in enumerate(messages):
-            await asyncio.sleep(began + count / rate - time.monotonic())
+            self.due[one.text] = at = began + count / rate
+            await asyncio.sleep(at - time.monotonic())
             self.begin([one])
 
     async def settled(self) -> None:

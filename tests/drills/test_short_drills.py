@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.drills import kill, outage, redelivery
+from tests.drills import flood, kill, outage, redelivery
 from tests.drills.judge import Figures
 
 
@@ -27,3 +27,14 @@ async def test_graph_fails_for_a_while(tmp_path: Path) -> None:
         tmp_path, ["down", "429 Retry-After", "190", "never"], seconds=4, users=10, rate=5, seed=1
     ):
         kept(figures)
+
+
+async def test_a_flood(tmp_path: Path) -> None:
+    """Everybody is answered before the one who wrote a hundred times is done; memory stays bounded."""
+    kept(await flood.crowd(tmp_path, users=200, messages=1000, loud=100, seed=1))
+
+
+async def test_a_steady_rate(tmp_path: Path) -> None:
+    """Offered open-loop, everything is acknowledged in time, by a host that only receives too."""
+    kept(await flood.steady(tmp_path / "both", users=100, rate=100, seconds=3, only_receive=False))
+    kept(await flood.steady(tmp_path / "receives", users=100, rate=100, seconds=3, only_receive=True))

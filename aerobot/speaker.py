@@ -1,11 +1,12 @@
 """Says a turn's parts, one after the other, and settles each; it never says one twice if it can know."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from aerobot import events, retry
 from aerobot.circuit import Circuits
-from aerobot.errors import Repeat
+from aerobot.errors import Repeat, StoreUnavailable
 from aerobot.sender import Line, Sender
 from aerobot.store.base import UNKNOWN_WAIT_MS, HostedBot, Part, Settlement, Store, Work
 from aerobot.whatsapp import graph, rules
@@ -15,6 +16,8 @@ PAUSE_MS = 30_000
 """How long a blocked number rests before one conversation tries again."""
 UNKNOWN_MOST = 5
 """After so many sends whose outcome stayed unknown, a part has failed."""
+AGAIN = 0.2
+"""Seconds between two tries to write down what Graph took."""
 ATTEMPTS = 40
 """Safe repeats of one part; with waits of up to five minutes they span about three hours."""
 
@@ -222,12 +225,34 @@ class Speaker:
 
     async def _commit(self, part: Part, settlement: Settlement) -> bool:
         """Commit; false where a status was faster: then the conversation is given back, to go on with what is left."""
-        state = await self._store.settle(self._work, settlement)
+        state = await self._written(settlement)
         if state == settlement.state:
             return True
         self._emit(told(self._work, part, state, self._store.now()))
         await self._store.release(self._work.claim)
         return False
+
+    async def _written(self, settlement: Settlement) -> str:
+        """The part's state, once it is committed. That Graph took it is known here alone until then: it is not let go.
+
+        What else became of a part may be forgotten: its lease runs out, and it is looked at again.
+        """
+        told = False
+        while True:
+            try:
+                return await self._store.settle(self._work, settlement)
+            except StoreUnavailable as error:
+                if not settlement.wamid:
+                    raise
+                if not told:
+                    self._emit(trouble(error, self._store.now()))
+                told = True
+                await asyncio.sleep(AGAIN)
+
+
+def trouble(error: StoreUnavailable, now: int) -> events.Notice:
+    """Trouble with the store, as an event."""
+    return events.Notice(at=now, level="warning", topic="store", detail=error.message)
 
 
 def line_of(bot: HostedBot) -> Line | None:

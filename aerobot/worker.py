@@ -14,7 +14,7 @@ from aerobot.circuit import Circuits
 from aerobot.engine import Engine, EngineError, sample
 from aerobot.errors import AerobotError, Fenced, StoreUnavailable
 from aerobot.sender import Sender
-from aerobot.speaker import PAUSE_MS, Dice, Speaker, line_of, told
+from aerobot.speaker import PAUSE_MS, Dice, Speaker, line_of, told, trouble
 from aerobot.store.base import Claim, HostedBot, Part, Plan, Store, Work
 from aerobot.store.roster import Roster
 from aerobot.whatsapp import graph, rules
@@ -79,7 +79,7 @@ class Worker:
             await asyncio.gather(renewing, return_exceptions=True)
 
     def _trouble(self, error: StoreUnavailable) -> None:
-        self._emit(events.Notice(at=self._store.now(), level="warning", topic="store", detail=error.message))
+        self._emit(trouble(error, self._store.now()))
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, let what was begun end within ``grace`` seconds, drop the rest: its leases run out."""

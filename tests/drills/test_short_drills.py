@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.drills import flood, kill, outage, redelivery
+import pytest
+
+from tests.drills import flood, kill, outage, redelivery, store
 from tests.drills.judge import Figures
 
 
@@ -38,3 +40,12 @@ async def test_a_steady_rate(tmp_path: Path) -> None:
     """Offered open-loop, everything is acknowledged in time, by a host that only receives too."""
     kept(await flood.steady(tmp_path / "both", users=100, rate=100, seconds=3, only_receive=False))
     kept(await flood.steady(tmp_path / "receives", users=100, rate=100, seconds=3, only_receive=True))
+
+
+@pytest.mark.parametrize("name", ["file too large", "full"])
+async def test_the_store_is_in_trouble(tmp_path: Path, name: str) -> None:
+    """503 meanwhile, recovery by itself, nothing lost, and nothing said twice although no status settles it."""
+    figures = await store.drill(tmp_path, name, seconds=2, rate=20, seed=1)
+    if figures is None:
+        pytest.skip("a small file system must be mounted: run it as root")
+    kept(figures)

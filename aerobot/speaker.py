@@ -259,7 +259,12 @@ def line_of(bot: HostedBot) -> Line | None:
     """The number that speaks for a bot, ``None`` where nothing lets it."""
     if bot.access_token is None or not bot.phone_number_id:
         return None
-    return Line(phone_number_id=bot.phone_number_id, access_token=bot.access_token, app_secret=bot.app_secret)
+    return Line(
+        phone_number_id=bot.phone_number_id,
+        access_token=bot.access_token,
+        app_secret=bot.app_secret,
+        previous_token=bot.access_token_previous,
+    )
 
 
 def told(work: Work, part: Part, state: str, now: int, error: Mapping[str, object] | None = None) -> events.PartSettled:

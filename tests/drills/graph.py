@@ -30,12 +30,16 @@ class Call:
 
 
 class Graph:
-    """Listens on a port that stays its own while it is down. ``accepted`` is told of every message it took."""
+    """Listens on a port that stays its own while it is down. ``accepted`` is told of every message it took.
+
+    Tokens beside ``tokens``, where that is set, meet 190.
+    """
 
     def __init__(self, accepted: Callable[[Call], None] = lambda call: None) -> None:
         self.calls: list[Call] = []
         self.epoch = 0
         self.mood: Mood | None = None
+        self.tokens: frozenset[str] | None = None
         self._accepted = accepted
         self._count = itertools.count(1)
         self._port = 0
@@ -73,7 +77,9 @@ class Graph:
         body = await request.json()
         if body.get("status") == "read":
             return web.json_response({"success": True})
-        mood = self.mood
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        known = self.tokens is None or token in self.tokens
+        mood = self.mood if known else refusing(401, 190)
         wamid = "" if mood else f"wamid.drill.out.{next(self._count)}"
         call = Call(
             at=time.monotonic(),
@@ -82,7 +88,7 @@ class Graph:
             text=_said(body),
             part=str(body.get("biz_opaque_callback_data", "")),
             wamid=wamid,
-            token=request.headers.get("Authorization", "").removeprefix("Bearer "),
+            token=token,
         )
         self.calls.append(call)
         if mood is not None:

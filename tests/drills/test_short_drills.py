@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drills import flood, kill, outage, redelivery, store
+from tests.drills import flood, kill, outage, redelivery, rotation, soak, stop, store
 from tests.drills.judge import Figures
 
 
@@ -49,3 +49,18 @@ async def test_the_store_is_in_trouble(tmp_path: Path, name: str) -> None:
     if figures is None:
         pytest.skip("a small file system must be mounted: run it as root")
     kept(figures)
+
+
+async def test_clean_stops_under_load(tmp_path: Path) -> None:
+    """Within the grace, with 0, and without a part whose outcome is unknown."""
+    kept(await stop.drill(tmp_path, rounds=2, rate=60, seed=1))
+
+
+async def test_app_secret_and_access_token_are_changed(tmp_path: Path) -> None:
+    """With current and previous set no webhook is refused, no number paused and nothing lost."""
+    kept(await rotation.drill(tmp_path, seconds=6, rate=20, seed=1))
+
+
+async def test_a_short_soak(tmp_path: Path) -> None:
+    """The soak runs and judges; what grows slowly only its long form shows."""
+    assert (await soak.drill(tmp_path, seconds=6, rate=20, seed=1)).rows

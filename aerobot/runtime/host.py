@@ -94,13 +94,18 @@ class Host:
         self.roster = Roster(self.store, bot)
         await self.roster.load()
         self.sender = Sender(
-            graph_url=settings.text("whatsapp.graph_url"), version=settings.text("whatsapp.graph_version")
+            graph_url=settings.text("whatsapp.graph_url"),
+            version=settings.text("whatsapp.graph_version"),
+            tell=lambda words: self._notice("warning", "token", words),
         )
         await self.sender.start()
         self._make_worker()
         await self._listen()
-        await self._report_backlog()
-        self._working = asyncio.create_task(self.worker.run())
+        if self.options.worker:
+            await self._report_backlog()
+            self._working = asyncio.create_task(self.worker.run())
+        else:
+            self._notice("warning", "worker", "--no-worker: messages are kept, and answered by a start without it")
         self._sweeping = asyncio.create_task(
             keep_short(
                 self.store.upkeep,

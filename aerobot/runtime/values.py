@@ -30,6 +30,7 @@ class Options:
 
     ``register``: at which level Meta is pointed at the host, and what was agreed to; ``None``: not at all.
     ``made`` is an engine that exists already, in the place of the one called ``engine``.
+    Without ``worker`` it only receives; what it keeps is answered by a later start.
     """
 
     engine: str
@@ -38,6 +39,7 @@ class Options:
     register: "Wish | None" = None
     free_ports: bool = False
     sandbox: bool = False
+    worker: bool = True
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -76,6 +78,8 @@ def settings_bot(settings: Settings) -> HostedBot | None:
         access_token=token,
         verify_token=verify,
         app_secret=settings.secret("whatsapp.app_secret"),
+        access_token_previous=settings.secret("whatsapp.access_token_previous"),
+        app_secret_previous=settings.secret("whatsapp.app_secret_previous"),
         system_prompt=system_prompt(settings),
         welcome_message=settings.text("bot.welcome_message"),
         fallback_message=settings.text("bot.fallback_message"),

@@ -69,6 +69,9 @@ def register(app: typer.Typer) -> None:
         allow_unsigned: Annotated[
             bool, typer.Option("--allow-unsigned", help="Answer without an app secret, though exposed.")
         ] = False,
+        no_worker: Annotated[
+            bool, typer.Option("--no-worker", help="Only receive and store; a later start answers.")
+        ] = False,
         texts: Annotated[bool, typer.Option("--texts", help="With --json: customers' texts too.")] = False,
     ) -> None:
         """Run your bot here, on real WhatsApp messages.
@@ -102,7 +105,7 @@ def register(app: typer.Typer) -> None:
             run.terminal.warn(warning)
         from aerobot.runtime import Options
 
-        options = Options(engine=engine, tunnel=tunnel, register=wish)
+        options = Options(engine=engine, worker=not no_worker, tunnel=tunnel, register=wish)
         raise typer.Exit(
             running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts, validate=not no_validate))
         )

@@ -95,8 +95,9 @@ class Host:
         await self.sender.start()
         self._make_worker()
         await self._listen()
-        await self._report_backlog()
-        self._working = asyncio.create_task(self.worker.run())
+        if self.options.worker:
+            await self._report_backlog()
+            self._working = asyncio.create_task(self.worker.run())
         self._leave_record()
         if self.options.tunnel:
             await self._open_tunnel(bot)

@@ -28,9 +28,11 @@ class Options:
     """What a start of the host decides beside the settings. ``free_ports`` takes others where its own are taken.
 
     ``register``: at which level Meta is pointed at the host, and what was agreed to; ``None``: not at all.
+    Without ``worker`` it only receives: what is stored waits for a later start.
     """
 
     engine: str
+    worker: bool = True
     tunnel: bool = False
     register: "Wish | None" = None
     free_ports: bool = False

@@ -79,7 +79,7 @@ class PartSettled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptSeen(Event):
-    """Meta said what became of a part."""
+    """Meta said what became of a part. ``failed_turn`` is the turn that stands on the failed list because of it."""
 
     event: ClassVar[str] = "receipt"
     bot_id: str
@@ -90,6 +90,7 @@ class ReceiptSeen(Event):
     code: int | None = None
     error: str | None = None
     remedy: str | None = None
+    failed_turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ class TurnEnded(Event):
     fell_back: bool = False
     error: str | None = None
     trace: str | None = None
+    channel: str = "whatsapp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -328,7 +328,7 @@ async def following(host: HostRecord) -> AsyncIterator[AsyncIterator[Mapping[str
     import aiohttp
 
     def gone(error: Exception) -> NetworkError:
-        words = f"The local host (pid {host.pid}) cannot be followed: {error or type(error).__name__}"
+        words = f"The local host (pid {host.pid}) cannot be followed: {str(error) or type(error).__name__}"
         return NetworkError(words, "Does it still run? aerobot status")
 
     async def lines(answer: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str, Any]]:

@@ -295,6 +295,7 @@ class Worker:
             fell_back=work.outcome == "fell_back",
             error=work.error or None,
             trace=trace or None,
+            channel=work.channel,
         )
 
 

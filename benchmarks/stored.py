@@ -2,7 +2,7 @@
 
     python -m benchmarks.stored FILE --messages 1000000
 
-Half a minute and two gigabytes. The digests and ids are random, as real ones are, so that indexes are as scattered.
+A minute or two, and two gigabytes. The digests and ids are random, as real ones are, so that indexes are as scattered.
 """
 
 import argparse
@@ -32,13 +32,15 @@ _MESSAGES = (
     "INSERT INTO updates SELECT :bot, 'message', randomblob(32), i + 1, 'messages', '' FROM n",
     "INSERT INTO messages (id, bot_id, conversation_id, seq, wamid, kind, text, raw, contact, sent_at, received_at,"
     " state, reason, capture, delivery_id, turn_id) SELECT i + 1, :bot, i % :people + 1, i / :people + 1,"
-    f" 'wamid.HBgL' || hex({_PHONE}) || hex(randomblob(12)), 'text', 'Do you deliver on Sundays?', :raw, :contact, :at,"
-    " :at + i, 'answered', '', 0, i + 1, i + 1 FROM n",
-    "INSERT INTO turns (id, conversation_id, ordinal, state, outcome, error, engine_ms, capture, started_at, settled_at)"
-    " SELECT i + 1, i % :people + 1, i / :people + 1, 'settled', 'answered', '', 1, 0, :at + i, :at + i FROM n",
-    "INSERT INTO parts (id, turn_id, conversation_id, position, kind, said, body, state, attempts, unknowns, changed_at,"
-    " wamid, error, receipt) SELECT 'aerobot.' || lower(hex(randomblob(16))), i + 1, i % :people + 1, 0, 'text',"
-    " 'Do you deliver on Sundays?', :part, 'sent', 1, 0, :at + i, 'wamid.HBgL' || hex(randomblob(16)), '', 'read' FROM n",
+    f" 'wamid.HBgL' || hex({_PHONE}) || hex(randomblob(12)), 'text', 'Do you deliver on Sundays?', :raw, :contact,"
+    " :at, :at + i, 'answered', '', 0, i + 1, i + 1 FROM n",
+    "INSERT INTO turns (id, conversation_id, ordinal, state, outcome, error, engine_ms, capture, started_at,"
+    " settled_at) SELECT i + 1, i % :people + 1, i / :people + 1, 'settled', 'answered', '', 1, 0, :at + i,"
+    " :at + i FROM n",
+    "INSERT INTO parts (id, turn_id, conversation_id, position, kind, said, body, state, attempts, unknowns,"
+    " changed_at, wamid, error, receipt) SELECT 'aerobot.' || lower(hex(randomblob(16))), i + 1, i % :people + 1, 0,"
+    " 'text', 'Do you deliver on Sundays?', :part, 'sent', 1, 0, :at + i,"
+    " 'wamid.HBgL' || hex(randomblob(16)), '', 'read' FROM n",
 )
 
 

@@ -133,11 +133,11 @@ class Figure:
 def figures(results: Results) -> list[Figure]:
     """The figures that are promised, in the order of the promise."""
     rate = results.rate
-    floor = rate(64, FLOOR)
+    ours, floor = rate(64, OURS), rate(64, FLOOR)
     found = [
-        ("durable acknowledgement, 64 connections, × PyWa async FastAPI", rate(64, OURS) / rate(64, FASTAPI), "", 1.5, 2.5),
-        ("the same, × PyWa async Starlette", rate(64, OURS) / rate(64, STARLETTE), "", 1.0, 1.5),
-        ("the same, share of the bare floor", rate(64, OURS) / floor * 100, " %", 25, 50),
+        ("durable acknowledgement, 64 connections, × PyWa async FastAPI", ours / rate(64, FASTAPI), "", 1.5, 2.5),
+        ("the same, × PyWa async Starlette", ours / rate(64, STARLETTE), "", 1.0, 1.5),
+        ("the same, share of the bare floor", ours / floor * 100, " %", 25, 50),
         ("256 connections, × PyWa async FastAPI", rate(256, OURS) / rate(256, FASTAPI), "", 2, 3),
         ("1 connection, × PyWa async FastAPI", rate(1, OURS) / rate(1, FASTAPI), "", 0.5, 0.9),
         ("webhook in → reply out, share of the bare floor", results.replies(OURS) / floor * 100, " %", 10, 16),
@@ -153,6 +153,15 @@ def figures(results: Results) -> list[Figure]:
     memory = statistics.median(results.memory)
     name = f"resident memory at {MESSAGES_A_SECOND:,} messages/s"
     return [*listed, Figure(name=name, value=memory, unit=" MB", at_least=120, reach_for=80, most=True)]
+
+
+def _machine(results: Results, rounds: str) -> str:
+    """When, on what, and how busy and how slow it was meanwhile."""
+    disk = results.disk_ms
+    what = f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} processors, {rounds}"
+    load = f"Load average {min(results.load):.1f} to {max(results.load):.1f}"
+    write = f"a durable write of 4 KB took {statistics.median(disk):.2f} ms ({min(disk):.2f} to {max(disk):.2f})"
+    return f"{what}, medians. {load}; {write}."
 
 
 def report(results: Results, rounds: int, seconds: float, messages: int) -> str:
@@ -172,14 +181,9 @@ def report(results: Results, rounds: int, seconds: float, messages: int) -> str:
         [name, f"{results.replies(name):,.0f}", str(sum(s.lost for s in samples)), str(sum(s.twice for s in samples))]
         for name, samples in results.replied.items()
     ]
-    machine = (
-        f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} processors, {rounds} rounds of"
-        f" {seconds:g} s, medians. Load average {min(results.load):.1f} to {max(results.load):.1f}; a durable write of"
-        f" 4 KB took {statistics.median(results.disk_ms):.2f} ms ({min(results.disk_ms):.2f} to {max(results.disk_ms):.2f})."
-    )
     full = f"*Database full*: {messages:,} answered messages before the first request." if messages else ""
     return "\n\n".join(filter(None, [
-        machine,
+        _machine(results, f"{rounds} rounds of {seconds:g} s"),
         table(["figure", "measured", "at least", "reach for", "met"], [f.cells() for f in figures(results)]),
         table(head, rows),
         table(["webhook in → reply out", "replies a second", "lost", "said twice"], answers),

@@ -49,9 +49,12 @@ def assembled() -> typer.Typer:
         ask,
         bots,
         configure,
+        conversations,
         create,
+        db,
         doctor,
         emulator,
+        failed,
         login,
         phone,
         run,
@@ -74,7 +77,7 @@ def assembled() -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
     for module in (
         sandbox, configure, login, create, activate, ask, bots, run, send_test, emulator, phone, send, webhook,
-        templates, doctor, status,
+        templates, doctor, status, failed, conversations, db,
     ):  # fmt: skip
         module.register(app)
     return app

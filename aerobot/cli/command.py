@@ -60,6 +60,10 @@ class Shared:
         self.profile = given["profile"] if given["profile"] is not None else self.profile
         self.config = given["config"] if given["config"] is not None else self.config
 
+    def terminal(self) -> Terminal:
+        """The terminal that they ask for."""
+        return Terminal(json_mode=self.json, quiet=self.quiet, verbose=self.verbose)
+
 
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -124,8 +128,7 @@ def command(
         def wrapper(**values: Any) -> None:
             context: typer.Context = values.pop("context")
             shared = take_shared(context, {key: values.pop(key) for key in SHARED})
-            terminal = Terminal(json_mode=shared.json, quiet=shared.quiet, verbose=shared.verbose)
-            function(Run(shared=shared, terminal=terminal), **values)
+            function(Run(shared=shared, terminal=shared.terminal()), **values)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         _keyword = inspect.Parameter.KEYWORD_ONLY
@@ -155,8 +158,10 @@ def command(
     return register
 
 
-def group(app: typer.Typer, name: str, words: str, *, panel: str) -> typer.Typer:
-    """A group of commands that takes the shared options too."""
+def group(
+    app: typer.Typer, name: str, words: str, *, panel: str, alone: Callable[[Run], None] | None = None
+) -> typer.Typer:
+    """A group of commands that takes the shared options too; without a command it does ``alone``, or shows help."""
     inner = typer.Typer(
         cls=Group,
         help=words,
@@ -183,10 +188,13 @@ def group(app: typer.Typer, name: str, words: str, *, panel: str) -> typer.Typer
             "verbose": verbose,
             "debug": debug,
         }
-        take_shared(context, given)
-        if context.invoked_subcommand is None:
+        shared = take_shared(context, given)
+        if context.invoked_subcommand is not None:
+            return
+        if alone is None:
             typer.echo(context.get_help())
             raise typer.Exit(USAGE)
+        alone(Run(shared=shared, terminal=shared.terminal()))
 
     app.add_typer(inner, name=name, rich_help_panel=panel, help=words, short_help=words)
     return inner

@@ -67,11 +67,14 @@ def register(app: typer.Typer) -> None:
         debounce_ms: Annotated[
             int | None, typer.Option(metavar="MS", help="Join messages that come this close together.")
         ] = None,
+        retention_days: Annotated[
+            int | None, typer.Option(metavar="N", help="Days that messages are kept; 0: for ever.")
+        ] = None,
         allow_unsigned: Annotated[
             bool, typer.Option("--allow-unsigned", help="Answer without an app secret, though exposed.")
         ] = False,
         no_worker: Annotated[
-            bool, typer.Option("--no-worker", help="Only receive and store; a later start answers.")
+            bool, typer.Option("--no-worker", help="Only receive; a later start without it answers.")
         ] = False,
         texts: Annotated[bool, typer.Option("--texts", help="With --json: customers' texts too.")] = False,
     ) -> None:
@@ -91,6 +94,7 @@ def register(app: typer.Typer) -> None:
                 "serve.public_url": public_url,
                 "serve.register": register,
                 "serve.debounce_ms": debounce_ms,
+                "serve.retention_days": retention_days,
                 "serve.allow_unsigned": allow_unsigned or None,
                 "tunnel.provider": tunnel_provider,
                 "tunnel.domain": domain,
@@ -106,7 +110,7 @@ def register(app: typer.Typer) -> None:
             run.terminal.warn(warning)
         from aerobot.runtime import Options
 
-        options = Options(engine=engine, worker=not no_worker, tunnel=tunnel, register=wish)
+        options = Options(engine=engine, tunnel=tunnel, register=wish, worker=not no_worker)
         raise typer.Exit(
             running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts, validate=not no_validate))
         )

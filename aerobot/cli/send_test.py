@@ -127,7 +127,8 @@ def _body(wanted: Wanted, wamid: str, number: str, account: str) -> bytes:
             phone_number_id=number,
             display_phone_number="15550783881",
         )
-        sender = webhooks.Sender(phone=wanted.sender or _new_number(), name=wanted.name)
+        number = wanted.sender or _new_number()
+        sender = webhooks.Sender(phone=number, name=wanted.name, user_id=webhooks.scoped_id(number))
         kind = webhooks.ALIASES.get(wanted.kind, wanted.kind)
         if kind not in webhooks.KINDS:
             raise UsageError(f'There is no type "{wanted.kind}".', "Types: " + ", ".join(webhooks.KINDS))

@@ -8,6 +8,8 @@ from typing import Any
 from aerobot import events
 from aerobot.terminal import Terminal, safe
 
+WIDTH = 80
+"""Columns that a line should fit."""
 HANG = 30
 """Where a long event goes on below."""
 SHORT = {
@@ -89,16 +91,17 @@ class Stream:
             "unknown": "outcome unknown, waiting for a status",
             "waiting": "tried again soon",
         }[event.state]
-        mark = "failed" if event.state in ("failed", "not_sent") else "warning"
+        over = event.state in ("failed", "not_sent")
         code = f"{event.code} " if event.code is not None else ""
-        self._mark(event.at, mark, f"{short(event.who)}  {words}: {code}{event.error or ''}", event.remedy)
+        told = f"{short(event.who)}  {words}: {code}{event.error or ''}"
+        listed = event.turn_id if over and event.channel == "whatsapp" else None
+        self._mark(event.at, "failed" if over else "warning", told, event.remedy, listed=listed)
 
     def _receipt(self, event: events.ReceiptSeen) -> None:
         if event.status == "failed":
             code = f"{event.code} " if event.code is not None else ""
-            self._mark(
-                event.at, "failed", f"{short(event.who)}  not delivered: {code}{event.error or ''}", event.remedy
-            )
+            told = f"{short(event.who)}  not delivered: {code}{event.error or ''}"
+            self._mark(event.at, "failed", told, event.remedy, listed=event.failed_turn)
             return
         seen = self._receipts.setdefault(event.wamid, [])
         if not seen:
@@ -114,7 +117,8 @@ class Stream:
     def _turn(self, event: events.TurnEnded) -> None:
         if event.state == "failed":
             after = ", fallback sent" if event.fell_back else ", nothing was said"
-            self._mark(event.at, "failed", f"{event.error}{after}")
+            listed = event.turn_id if event.channel == "whatsapp" else None
+            self._mark(event.at, "failed", f"{event.error}{after}", listed=listed)
             show_trace(self._terminal, event)
         else:
             self._line(event.at, "   ", self._faint(f"{'':8} {short(event.who)}  {event.state}"))
@@ -167,9 +171,14 @@ class Stream:
         clock = time.strftime("%H:%M:%S", time.localtime(at / 1000))
         self._terminal.say(f"{self._faint(clock)} {arrow} {text}".rstrip(), hang=HANG)
 
-    def _mark(self, at: int, state: str, text: str, remedy: str | None = None) -> None:
-        mark = self._terminal.painted_mark(state)
-        self._line(at, f" {mark} ", safe(text))
+    def _mark(self, at: int, state: str, text: str, remedy: str | None = None, *, listed: int | None = None) -> None:
+        """A marked line; a turn that went onto the failed list is named by the command that shows it, never broken."""
+        mark, text = self._terminal.painted_mark(state), safe(text)
+        where = f"aerobot failed show {listed}" if listed is not None else ""
+        fits = where and len(text) + len(where) <= WIDTH - 15
+        self._line(at, f" {mark} ", f"{text}  {where}" if fits else text)
+        if where and not fits:
+            self._terminal.say(f"{'':13}{where}")
         if remedy:
             self._terminal.say(f"{'':13}{safe(remedy)}", hang=13)
 

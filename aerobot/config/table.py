@@ -301,6 +301,14 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.1,
     ),
     _s(
+        "serve.retention_days",
+        "How many days deliveries and messages are kept; 0: for ever. What is not finished stays.",
+        "integer",
+        default=30,
+        least=0,
+        most=36500,
+    ),
+    _s(
         "tunnel.provider",
         "The tunnel's maker; auto: ngrok where it has an authtoken, else cloudflared where it is installed.",
         default="auto",

@@ -22,7 +22,8 @@ class Number:
     """A business number; ``phone`` in digits, ``overrides`` the callback by app id.
 
     ``account_mode`` is ``SANDBOX`` for Meta's test numbers, else ``LIVE``. ``pin`` is the one it was registered
-    with, empty before the first time. ``health`` is Meta's ``can_send_message``.
+    with, empty before the first time. ``health`` is Meta's ``can_send_message``, ``profile`` what was set
+    of the business profile, ``blocked`` the keys of users who may not write to it.
     """
 
     id: str
@@ -40,6 +41,8 @@ class Number:
     registered: bool = True
     pin: str = field(default=PIN, repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, object] = field(default_factory=dict)
+    blocked: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, str]:
         """As the page knows it."""

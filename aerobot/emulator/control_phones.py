@@ -35,6 +35,7 @@ class ControlPhones:
             ("GET", "/_/media/{media}", self._media),
             ("GET", "/_/messages", self._messages),
             ("GET", "/_/messages/{wamid}", self._story),
+            ("POST", "/_/messages/{wamid}/played", self._played),
         ]
 
     async def _add(self, request: web.Request) -> web.Response:
@@ -137,6 +138,13 @@ class ControlPhones:
         if found is None:
             return error(404, "There is no such message.")
         return told(self._emulator.meta.story(found))
+
+    async def _played(self, request: web.Request) -> web.Response:
+        found = self._emulator.meta.world.bubble(request.match_info["wamid"])
+        if found is None:
+            return error(404, "There is no such message.")
+        self._emulator.meta.receipts.played(found)
+        return told({})
 
 
 def _digits(text: str) -> str:

@@ -133,7 +133,8 @@ class Courier:
 
     def _dispatch(self, updates: Sequence[Update], lane: str) -> None:
         for copy in range(self._settings().copies):
-            self._queue(self.deliveries.new(updates), f"{lane} {copy}" if copy else lane)
+            made = self.deliveries.new(updates, failed_contacts=self._settings().failed_contacts)
+            self._queue(made, f"{lane} {copy}" if copy else lane)
 
     def _queue(self, delivery: Delivery, lane: str) -> None:
         waiting = self._lanes.get(lane)
@@ -265,4 +266,4 @@ class Courier:
 
     def kept(self) -> list[dict[str, Any]]:
         """All deliveries, as JSON; what was gathered is one more."""
-        return self.deliveries.kept(self._gathered)
+        return self.deliveries.kept(self._gathered, failed_contacts=self._settings().failed_contacts)

@@ -96,9 +96,9 @@ class Deliveries:
         self._last = 0
         self._undone: set[int] = set()
 
-    def new(self, updates: Iterable[Update]) -> Delivery:
+    def new(self, updates: Sequence[Update], *, failed_contacts: bool = False) -> Delivery:
         """One body with these updates, which are about one number at least."""
-        return self._keep(**_of(list(updates)))
+        return self._keep(**_of(updates, failed_contacts=failed_contacts))
 
     def _keep(self, **fields: Any) -> Delivery:
         self._last += 1
@@ -135,11 +135,11 @@ class Deliveries:
         """Those about one message, or all."""
         return [found for found in self._kept.values() if wamid == "" or wamid in found.wamids]
 
-    def kept(self, waiting: Sequence[Update]) -> list[dict[str, Any]]:
+    def kept(self, waiting: Sequence[Update], *, failed_contacts: bool) -> list[dict[str, Any]]:
         """All of them, as JSON, and what was gathered for one more."""
         found = list(self._kept.values())
         if waiting:
-            found.append(Delivery(id=0, at=self._now(), **_of(waiting)))
+            found.append(Delivery(id=0, at=self._now(), **_of(waiting, failed_contacts=failed_contacts)))
         return [{**one.document(), "messages": list(one.messages)} for one in found]
 
     def restore(self, kept: Iterable[Mapping[str, Any]]) -> list[Delivery]:
@@ -158,9 +158,10 @@ class Deliveries:
         return [found for found in self._kept.values() if found.state in UNDONE]
 
 
-def _of(updates: Sequence[Update]) -> dict[str, Any]:
+def _of(updates: Sequence[Update], *, failed_contacts: bool) -> dict[str, Any]:
     """The fields of a delivery with these updates."""
-    body = gathered([(u.line, u.user, u.what == "message", u.content) for u in updates])
+    told = [(u.line, u.user, u.what == "message", u.content) for u in updates]
+    body = gathered(told, failed_contacts=failed_contacts)
     return {
         "number": updates[0].line.phone_number_id,
         "what": updates[0].what if len(updates) == 1 else "batch",

@@ -3,6 +3,7 @@
 Sources: Meta's pages "WhatsApp Business Account", "Subscribed apps", "Webhook overrides", "Message templates".
 """
 
+import json
 import re
 
 from aerobot.emulator.business import Account
@@ -16,6 +17,16 @@ from aerobot.emulator.tokens import MANAGEMENT
 
 ACCOUNT = "WhatsAppBusinessAccount"
 FIELDS = "id,name,timezone_id,message_template_namespace"
+TEMPLATE = "MessageTemplate"
+UNSET = (
+    "correct_category", "degrees_of_freedom_spec", "last_updated_time", "library_template_name",
+    "message_send_ttl_seconds", "previous_category", "quality_score", "sub_category",
+)  # fmt: skip
+"""What a template may have and these have not: asked for, it is left out."""
+NAMED = re.compile(r"\{\{\s*[a-z_]")
+"""Where a placeholder of a template begins that has a name instead of a number."""
+MOST_TEMPLATES = 250
+"""Of an account that is not verified (Meta: Message templates)."""
 TEMPLATE_FIELDS = "name,parameter_format,components,language,status,category,id"
 
 
@@ -66,11 +77,26 @@ class GraphAccounts:
             "message_template_namespace": f"ns_{account.id}",
             "currency": "USD",
             "country": "US",
+            "status": "ACTIVE",
             "account_review_status": "APPROVED",
             "business_verification_status": "not_verified",
             "ownership_type": "SELF",
+            "owner_business_info": {"name": account.name, "id": f"5{account.id[1:]}"},
+            "on_behalf_of_business_info": None,
+            "health_status": self._health(account),
+            "subscribed_apps": {"data": [self._subscribed(call, account, app_id) for app_id in account.apps]},
+            "is_enabled_for_insights": False,
+            "disable_marketing_messages_on_cloud_api": False,
+            "marketing_messages_lite_api_status": "INELIGIBLE",
+            "marketing_messages_onboarding_status": "PENDING_VALID_PAYMENT_METHOD",
         }
         return call.chosen(known, FIELDS, ACCOUNT)
+
+    def _health(self, account: Account) -> dict[str, object]:
+        well = "AVAILABLE"
+        entities = [("WABA", account.id), ("APP", self._business.app.id)]
+        known = [{"entity_type": kind, "id": id_, "can_send_message": well} for kind, id_ in entities]
+        return {"can_send_message": well, "entities": known}
 
     def _subscribed(self, call: Call, account: Account, app_id: str) -> dict[str, object]:
         """The override is told to its own app alone; the verify token to nobody."""
@@ -91,12 +117,22 @@ class GraphAccounts:
             await self._callbacks.set(url, call.maybe("verify_token"), name="override_callback_uri")
         self._business.subscribe(account.id, app_id, url)
 
+    def template(self, call: Call) -> dict[str, object] | None:
+        """``GET /{template}``: one of an account that the token sees; None if the node is no such template."""
+        for account_id, templates in self._business.templates.items():
+            for found in templates:
+                if found.id == call.node and call.token.sees(account_id):
+                    call.token.need(MANAGEMENT)
+                    return call.chosen(_template(found), TEMPLATE_FIELDS, TEMPLATE)
+        return None
+
     def _templates(self, call: Call, account: Account) -> dict[str, object]:
-        found = self._business.templates[account.id]
+        every = found = self._business.templates[account.id]
         for key in ("name", "language", "status", "category"):
-            wanted = call.maybe(key)
-            found = tuple(t for t in found if wanted in ("", getattr(t, key)))
-        return call.page([call.chosen(_template(t), TEMPLATE_FIELDS, "MessageTemplate") for t in found])
+            wanted = [word for word in call.maybe(key).split(",") if word]
+            found = tuple(t for t in found if not wanted or getattr(t, key) in wanted)
+        page = call.page([call.chosen(_template(t), TEMPLATE_FIELDS, TEMPLATE) for t in found])
+        return page | _summary(call.maybe("summary"), len(found), len(every))
 
     def _create_template(self, call: Call, account: Account) -> dict[str, object]:
         """Approved at once; Meta takes minutes to days."""
@@ -134,13 +170,28 @@ class GraphAccounts:
         return {"success": True}
 
 
+def _summary(asked: str, found: int, every: int) -> dict[str, object]:
+    """The counts asked for, if any."""
+    known = {
+        "total_count": found,
+        "message_template_count": every,
+        "message_template_limit": MOST_TEMPLATES,
+        "are_translations_complete": True,
+    }
+    chosen = {name: known[name] for name in asked.split(",") if name in known}
+    return {"summary": chosen} if chosen else {}
+
+
 def _template(template: Template) -> dict[str, object]:
-    return {
+    known: dict[str, object] = {
         "id": template.id,
         "name": template.name,
-        "parameter_format": "POSITIONAL",
+        "parameter_format": "NAMED" if NAMED.search(json.dumps(template.components)) else "POSITIONAL",
         "components": [dict(part) for part in template.components],
         "language": template.language,
         "status": template.status,
         "category": template.category,
+        "rejected_reason": "NONE",
+        "cta_url_link_tracking_opted_out": False,
     }
+    return known | dict.fromkeys(UNSET)

@@ -1,7 +1,7 @@
-"""Graph as a host sees it: routes, tokens, permissions and error envelopes, under any version or none.
+"""Graph as a host sees it: routes, tokens, permissions and error envelopes, under any version there is or none.
 
 Source: developers.facebook.com/docs/whatsapp/cloud-api, Graph v25.0. What it does not have (flows, groups,
-making templates) answers as Graph does for unknown edges.
+catalogues) answers as Graph does for unknown edges.
 """
 
 import re
@@ -18,6 +18,7 @@ from aerobot.emulator.calls import Calls, Trail
 from aerobot.emulator.faults import Faults
 from aerobot.emulator.graph_accounts import GraphAccounts
 from aerobot.emulator.graph_apps import GraphApps
+from aerobot.emulator.graph_blocks import GraphBlocks
 from aerobot.emulator.graph_call import Call, answer, read
 from aerobot.emulator.graph_errors import Refusal, Refused, no_path, not_assigned, not_there
 from aerobot.emulator.graph_media import GraphMedia
@@ -31,7 +32,12 @@ from aerobot.emulator.tokens import MESSAGING
 from aerobot.emulator.wire import Wire, page
 
 VERSION = "v25.0"
+NEWEST = 26
+"""v26.0 of 2026-07-29 (Meta: Graph API changelog); what is newer does not exist yet, what is older rolls on."""
+VERSIONS = r"v[0-9]{1,4}\.0"
 USAGE = '{"call_count":0,"total_cputime":0,"total_time":0}'
+ACCOUNT_USAGE = '{"%s":[{"type":"whatsapp","call_count":0,"total_cputime":0,"total_time":0,'
+ACCOUNT_USAGE += '"estimated_time_to_regain_access":0}]}'
 UNAVAILABLE = Refusal(
     status=503, code=2, message="(#2) Service temporarily unavailable", transient=True, details="Try again later."
 )
@@ -45,6 +51,7 @@ class GraphApi:
         *,
         portal: Portal,
         callbacks: Callbacks,
+        blocks: GraphBlocks,
         messages: GraphMessages,
         media: GraphMedia,
         faults: Faults,
@@ -57,7 +64,7 @@ class GraphApi:
         self._business = business = portal.business
         self._tokens = portal.tokens
         self._apps = GraphApps(business=business, tokens=portal.tokens, callbacks=callbacks)
-        self._numbers = GraphNumbers(business=business, callbacks=callbacks)
+        self._numbers = GraphNumbers(business=business, callbacks=callbacks, blocks=blocks)
         self._accounts = GraphAccounts(portal=portal, numbers=self._numbers, callbacks=callbacks)
         self._messages = messages
         self._media = media
@@ -82,7 +89,7 @@ class GraphApi:
             code = 100
             response = self._refuse(Refusal(code=100, status=413, message=f"(#100) {error}"))
         if not response.prepared:
-            self._mark(response, version)
+            self._mark(response, version, parts)
         took = round((time.perf_counter() - began) * 1000, 1)
         self._remember(request, response, trail, code=code, took=took)
         return response
@@ -117,6 +124,8 @@ class GraphApi:
             return page()
         if self._business.outage:
             raise Refused(UNAVAILABLE)
+        if len(parts) > 1 and re.fullmatch(VERSIONS, parts[0]):
+            raise no_path("/".join(parts[1:]))
         fault = self._armed(request, parts)
         if fault is not None:
             trail.fault = fault.name
@@ -154,10 +163,16 @@ class GraphApi:
             return answer(await self._accounts.answer(call))
         if (number := self._business.numbers.get(call.node)) is not None:
             return await self._on_number(call, number)
-        if self._media.has(call.node) and not call.edge:
+        if self._media.has(call.node) and not call.edge and self._ours(call):
             call.token.need(MESSAGING)
             return answer(self._media.answer(call.request, call.node))
+        if call.method == "GET" and not call.edge and (template := self._accounts.template(call)) is not None:
+            return answer(template)
         raise not_there(call.method, call.node)
+
+    def _ours(self, call: Call) -> bool:
+        """Whether ``phone_number_id``, if it is given, is one of the numbers that share the files here."""
+        return call.maybe("phone_number_id") in ("", *self._business.numbers)
 
     async def _on_number(self, call: Call, number: Number) -> web.StreamResponse:
         sends = (call.method, call.edge) == ("POST", "messages")
@@ -182,12 +197,19 @@ class GraphApi:
             response.headers["Retry-After"] = str(refusal.retry_after)
         return response
 
-    def _mark(self, response: web.StreamResponse, version: str) -> None:
+    def _mark(self, response: web.StreamResponse, version: str, parts: list[str]) -> None:
         response.headers["Date"] = formatdate(self._now() + self._business.clock_ahead, usegmt=True)
         response.headers["facebook-api-version"] = version or VERSION
         response.headers["x-app-usage"] = USAGE
+        if account := self._account(parts[0] if parts else ""):
+            response.headers["x-business-use-case-usage"] = ACCOUNT_USAGE % account
         response.headers["x-fb-trace-id"] = self._trace()
         response.headers["Cache-Control"] = "private, no-cache, no-store, must-revalidate"
+
+    def _account(self, node: str) -> str:
+        """The account that a call on this node counts for; empty if none."""
+        number = self._business.numbers.get(node)
+        return number.account_id if number else (node if node in self._business.accounts else "")
 
     def _trace(self) -> str:
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -195,9 +217,10 @@ class GraphApi:
 
 
 def _split(path: str) -> tuple[str, list[str]]:
+    """The version, if it is one that exists, and the rest."""
     parts = [part for part in path.split("/") if part]
-    version = parts.pop(0) if parts and re.fullmatch(r"v\d+\.\d+", parts[0]) else ""
-    return version, parts
+    known = parts and re.fullmatch(VERSIONS, parts[0]) and int(parts[0][1:-2]) <= NEWEST
+    return (parts.pop(0) if known else ""), parts
 
 
 def _text(response: web.StreamResponse) -> str:

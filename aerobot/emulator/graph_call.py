@@ -10,7 +10,7 @@ from aiohttp import web
 
 from aerobot.emulator.bodies import bounded
 from aerobot.emulator.calls import Trail
-from aerobot.emulator.graph_errors import Refused, no_field, parameter, required
+from aerobot.emulator.graph_errors import Refused, no_field, no_token, parameter, required
 from aerobot.emulator.outgoing import maybe_json, parse
 from aerobot.emulator.tokens import Token, Tokens
 
@@ -80,17 +80,19 @@ async def read(
 ) -> Call:
     """Read a call and check who calls. Raises ``Refused`` and ``TooLarge``.
 
-    The token may stand in the header, the query or the body; files are left for who wants them.
+    The token may stand in the query, the body or the header, and counts in that order; files are left for who
+    wants them.
     """
     bodiless = request.method in ("GET", "HEAD") or request.content_type.startswith("multipart/")
     raw = b"" if bodiless else await bounded(request, LONGEST)
     trail.request = _without_token(raw)
     query = {key: maybe_json(value) for key, value in request.query.items()}
-    given = _given(request, raw)
+    node, edge = (parts[0], "/".join(parts[1:])) if parts else ("", "")
+    if not (given := _given(request, raw)):
+        raise no_token(node)
     proof = query.get("appsecret_proof", _peek(request, raw).get("appsecret_proof"))
     token = tokens.check(given, None if proof is None else str(proof), require_proof=require_proof)
     body = parse(raw, request.content_type)
-    node, edge = (parts[0], "/".join(parts[1:])) if parts else ("", "")
     return Call(request=request, node=node, edge=edge, token=token, params=query | dict(body), body=body, trail=trail)
 
 
@@ -101,10 +103,11 @@ def _without_token(raw: bytes) -> str:
 
 
 def _given(request: web.Request, raw: bytes) -> str:
+    named = request.query.get("access_token") or _peek(request, raw).get("access_token")
+    if named:
+        return str(named)
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() in ("bearer", "oauth"):
-        return given.strip()
-    return str(request.query.get("access_token") or _peek(request, raw).get("access_token", ""))
+    return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
 
 def _peek(request: web.Request, raw: bytes) -> Mapping[str, object]:

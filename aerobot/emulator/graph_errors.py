@@ -46,8 +46,18 @@ class Refused(Exception):
 
 
 def bad_token(text: str = "Invalid OAuth access token - Cannot parse access token") -> Refused:
-    """No token, or one that is not ours."""
+    """A token that is not ours."""
     return Refused(Refusal(status=401, code=190, message=text))
+
+
+def no_token(node: str) -> Refused:
+    """No token at all: 200 for an object that is named by its id, 190 for the bytes of a file, else 2500."""
+    if node == "whatsapp_business":
+        return bad_token()
+    if node.isdecimal():
+        return Refused(Refusal(status=403, code=200, message="(#200) Provide valid app ID"))
+    text = "An active access token must be used to query information about the current user."
+    return Refused(Refusal(code=2500, message=text))
 
 
 def not_there(method: str, node: str) -> Refused:

@@ -20,13 +20,17 @@ class GraphMedia:
         return self._files.get(number) is not None
 
     async def upload(self, request: web.Request) -> dict[str, object]:
-        """``POST /{phone}/media``: a multipart form with ``messaging_product``, ``type`` and ``file``."""
+        """``POST /{phone}/media``: a multipart form with ``file``, ``messaging_product`` and ``type``.
+
+        The latter two may stand in the query, where all of Graph's parameters may.
+        """
         try:
             fields, file = await form(request, LONGEST)
         except (ValueError, AssertionError):
             raise parameter("The body must be multipart/form-data.") from None
         except TooLarge:
             raise _too_large() from None
+        fields = dict(request.query) | fields
         if fields.get("messaging_product") != "whatsapp":
             raise required("messaging_product")
         if file is None:

@@ -11,6 +11,7 @@ from aerobot.emulator.bubble import Bubble
 from aerobot.emulator.business import Business, Number
 from aerobot.emulator.clock import Clock
 from aerobot.emulator.faults import Faults
+from aerobot.emulator.graph_blocks import blocked
 from aerobot.emulator.graph_call import Call, answer
 from aerobot.emulator.graph_errors import Refusal, invalid, required
 from aerobot.emulator.ids import Ids
@@ -55,6 +56,8 @@ class GraphMessages:
         shown = self._card(sent, number)
         phone = sent.to or self.world.by_user_id(sent.recipient)
         call.trail.phone, call.trail.about = phone, sent.about
+        if phone in number.blocked:
+            raise blocked()
         settings = self.settings()
         self.limits.check(number.id, phone, throughput=settings.throughput_limit, pair=settings.pair_limit)
         fault = self.faults.take("messages", sent.to) or PRESETS.get(SPECIAL.get(sent.to, ""))

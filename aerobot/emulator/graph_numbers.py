@@ -6,9 +6,11 @@ Sources: Meta's pages "Phone numbers", "Webhook overrides", "Registration", "Two
 from collections.abc import Mapping
 from dataclasses import replace
 
+from aerobot.emulator import graph_profile
 from aerobot.emulator.business import Business, Number
 from aerobot.emulator.callbacks import LONGEST, Callbacks
 from aerobot.emulator.credentials import pretty
+from aerobot.emulator.graph_blocks import GraphBlocks
 from aerobot.emulator.graph_call import Call, string
 from aerobot.emulator.graph_errors import Refused, no_field, no_path, not_there, parameter, refused, required
 from aerobot.emulator.tokens import MANAGEMENT
@@ -18,15 +20,22 @@ FIELDS = (
     "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,throughput,"
     "webhook_configuration,id"
 )
+UNSET = (
+    "certificate", "conversational_automation", "country_code", "country_dial_code",
+    "eligibility_for_api_business_global_search", "last_onboarded_time", "new_certificate", "new_name_status",
+    "username",
+)  # fmt: skip
+"""What a number may have and these have not: asked for, it is left out."""
 OVERRIDE = "webhook_configuration['override_callback_uri']"
 
 
 class GraphNumbers:
     """The endpoints of numbers, but for messages and media."""
 
-    def __init__(self, *, business: Business, callbacks: Callbacks) -> None:
+    def __init__(self, *, business: Business, callbacks: Callbacks, blocks: GraphBlocks) -> None:
         self._business = business
         self._callbacks = callbacks
+        self._blocks = blocks
 
     async def answer(self, call: Call, number: Number) -> dict[str, object]:
         """One call; the token is known to see the number's account."""
@@ -36,6 +45,12 @@ class GraphNumbers:
                 return self.show(call, number)
             case "POST", "":
                 return await self._configure(call, number)
+            case "GET", "whatsapp_business_profile":
+                return graph_profile.show(call, number)
+            case "POST", "whatsapp_business_profile":
+                return graph_profile.change(call, number, self._business)
+            case "GET" | "POST" | "DELETE", "block_users":
+                return self._blocks.answer(call, number)
             case "POST", "register":
                 return self._register(call, number)
             case "POST", "deregister":
@@ -63,9 +78,13 @@ class GraphNumbers:
             "whatsapp_business_manager_messaging_limit": number.messaging_limit,
             "is_official_business_account": False,
             "is_pin_enabled": bool(number.pin),
-            "username": None,
+            "is_on_biz_app": False,
+            "is_preverified_number": False,
+            "search_visibility": "NON_VISIBLE",
+            "quality_score": {"score": number.quality_rating},
+            "messaging_limit_tier": number.messaging_limit,
             "health_status": self._health(number),
-        }
+        } | dict.fromkeys(UNSET)
         return call.chosen(known, FIELDS, NUMBER)
 
     def _health(self, number: Number) -> dict[str, object]:

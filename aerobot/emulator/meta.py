@@ -12,6 +12,7 @@ from aerobot.emulator.clock import Clock
 from aerobot.emulator.deliver import Courier
 from aerobot.emulator.faults import Faults
 from aerobot.emulator.graph_api import GraphApi
+from aerobot.emulator.graph_blocks import GraphBlocks
 from aerobot.emulator.graph_media import GraphMedia
 from aerobot.emulator.graph_messages import GraphMessages
 from aerobot.emulator.ids import Ids
@@ -76,6 +77,7 @@ class Meta:
             ids=ids,
             clock=clock,
             address=lambda number: address() + self.files.path(number),
+            blocked=lambda phone, number: phone in business.numbers[number].blocked,
         )
         self._links = Links(self.world, self.files)
         self._wire = Wire()
@@ -98,6 +100,7 @@ class Meta:
         return GraphApi(
             portal=self.portal,
             callbacks=self.callbacks,
+            blocks=GraphBlocks(self.portal.business, self._key, self.world.window_open),
             messages=messages,
             media=GraphMedia(files=self.files),
             faults=self.faults,
@@ -110,6 +113,11 @@ class Meta:
 
     def _settings(self) -> Settings:
         return self.settings
+
+    def _key(self, user: str) -> str:
+        """The phone of a number or user id."""
+        digits = user.lstrip("+")
+        return digits if digits.isdigit() else self.world.by_user_id(user)
 
     def _arrived(self, wamids: Sequence[str]) -> None:
         for wamid in wamids:

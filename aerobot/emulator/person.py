@@ -29,7 +29,11 @@ AD: Mapping[str, object] = {
 
 
 class Person:
-    """The hands on every phone. ``line`` is a number as webhooks name it, ``address`` the URL of a file's download."""
+    """The hands on every phone.
+
+    ``line`` is a number as webhooks name it, ``address`` the URL of a file's download, ``blocked`` whether a number
+    has blocked a phone: what is written there stays at one tick, and nobody is told.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,9 @@ class Person:
         ids: Ids,
         clock: Clock,
         address: Callable[[str], str],
+        blocked: Callable[[str, str], bool],
     ) -> None:
+        self._blocked = blocked
         self._world = world
         self._courier = courier
         self._files = files
@@ -102,7 +108,8 @@ class Person:
         )
         self._remember_choice(about, built.get(meta_type))
         self._world.show(bubble, client=client)
-        self._courier.post(Update(line=line, user=sender, what="message", content=built))
+        if not self._blocked(phone, number):
+            self._courier.post(Update(line=line, user=sender, what="message", content=built))
         return wamid
 
     def send_file(
@@ -160,6 +167,8 @@ class Person:
     def _remember_choice(self, about: str, content: object) -> None:
         if not about or not isinstance(content, Mapping):
             return
+        if "payload" in content:  # a quick reply below a template
+            self._world.chosen(about, str(content["payload"]))
         inner = content.get(str(content.get("type")))
         if isinstance(inner, Mapping):
             self._world.chosen(about, str(inner.get("id", "")))

@@ -6,14 +6,14 @@ State only: nothing here sends anything or waits; what happens is written to the
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from aerobot.emulator.bubble import RANKS, Bubble
 from aerobot.emulator.clock import Clock
 from aerobot.emulator.credentials import pretty
 from aerobot.emulator.journal import Journal
-from aerobot.emulator.webhooks import Sender
+from aerobot.emulator.webhooks import Sender, scoped_id
 
 KEPT: Final = 20_000
 """Messages kept in memory; beyond it the oldest go."""
@@ -62,7 +62,8 @@ class World:
     # -- users --
 
     def add_user(self, user: Sender) -> Sender:
-        """Add a user, or change the name of one who is there."""
+        """Add a user, or change the name of one who is there; who has no business-scoped id gets one."""
+        user = replace(user, user_id=user.user_id or scoped_id(user.phone))
         self._users[key_of(user)] = user
         self._journal.add("phone", **_shown(user))
         return user
@@ -267,7 +268,7 @@ class World:
         target = self._bubbles.get(wamid)
         if target is None:
             return []
-        earlier = (b for b in self.bubbles(*target.chat) if b.at <= target.at and b.id != wamid)
+        earlier = takewhile(lambda bubble: bubble.id != wamid, self.bubbles(*target.chat))
         return list(deque(earlier, maxlen=count))
 
     def kept(self) -> dict[str, Any]:

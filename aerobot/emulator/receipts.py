@@ -78,6 +78,13 @@ class Receipts:
         for bubble in self._world.unread(phone, number):
             self._tell(bubble, "read")
 
+    def played(self, bubble: Bubble) -> None:
+        """A person plays a voice message or other audio of the bot's; Meta tells the first time (``played``)."""
+        if bubble.type != "audio" or bubble.direction != "out":
+            raise ValueError("Only audio of the bot's is played.")
+        if bubble.status != "failed":
+            self._tell(bubble, "played")
+
     def _fail(self, bubble: Bubble, refusal: Refusal) -> None:
         title = refusal.message.partition(") ")[2] or refusal.message
         error = webhooks.failure(refusal.code, title, refusal.details)
@@ -96,7 +103,7 @@ class Receipts:
             errors=[error] if error else None,
         )
         self._courier.post(Update(line=self._line(bubble.number), user=user, what=status, content=told))
-        if status in ENDED:
+        if status == "failed" or status == ("played" if bubble.type == "audio" else "read"):
             self._callbacks.pop(bubble.id, None)
             self._failures.pop(bubble.id, None)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 RETRIES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Meta goes from "at once" to hours within seven days and publishes no schedule; this one is compressed."""
 WINDOWS: Final = ("later", "at_once", "off")
-_FLAGS: Final = ("auto_read", "throughput_limit", "pair_limit", "hold", "reverse")
+_FLAGS: Final = ("auto_read", "failed_contacts", "throughput_limit", "pair_limit", "hold", "reverse")
 _SECONDS: Final = ("sent_delay", "delivered_delay", "read_delay", "delay")
 _COUNTS: Final[Mapping[str, int]] = {"batch": 1000, "copies": 10}
 
@@ -25,7 +25,8 @@ class Settings:
     Webhooks: ``retries`` are the pauses before the second attempt, the third …; the last one goes on for a week.
     ``batch`` joins up to so many updates in one body (1: none), ``copies`` delivers each body so often at the
     same time, ``reverse`` delivers what was gathered last first, ``delay`` holds each body back for so long, and
-    with ``hold`` all wait until they are released.
+    with ``hold`` all wait until they are released. ``failed_contacts`` names the user beside ``failed`` too: Meta's
+    page says that nobody is named there, some webhooks that were seen do it.
     """
 
     auto_read: bool = True
@@ -41,6 +42,7 @@ class Settings:
     copies: int = 1
     reverse: bool = False
     delay: float = 0.0
+    failed_contacts: bool = False
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

@@ -56,6 +56,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Other words that ``message`` takes for the same kinds."""
 
+UNDELIVERABLE = 131026
+"""Nobody on WhatsApp has the number."""
+
 Json = dict[str, object]
 
 
@@ -139,31 +142,65 @@ def inbound(line: Line, sender: Sender, *messages: Mapping[str, object]) -> Json
     return envelope(line, messages=messages, contacts=[contact(sender)] if named else ())
 
 
-def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object]) -> Json:
-    """A body with receipts; it names the user in ``contacts`` unless all of them are ``failed``."""
-    named = any(status.get("status") != "failed" for status in statuses)
-    return envelope(line, statuses=statuses, contacts=[contact(sender)] if named else ())
+def receipt(line: Line, sender: Sender, *statuses: Mapping[str, object], failed_contacts: bool = False) -> Json:
+    """A body with one user's receipts; ``failed_contacts`` names the user beside ``failed`` too, see ``_known``."""
+    known: Json = {}
+    for told in statuses:
+        known = _joined(known, _known(sender, told, failed_contacts=failed_contacts))
+    return envelope(line, statuses=statuses, contacts=[known] if known else ())
 
 
-def gathered(updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]]) -> Json:
+def gathered(
+    updates: Iterable[tuple[Line, Sender, bool, Mapping[str, object]]], *, failed_contacts: bool = False
+) -> Json:
     """One body with many updates, as Meta batches them: an entry for each account, a change for each number.
 
     An update is the number, the user, whether it is a message (else a status), and the message or status itself.
-    Each user stands in ``contacts`` once, unless all about them is ``system`` or ``failed``.
+    Each user stands in ``contacts`` once, with all that the updates tell.
     """
-    lines: dict[Line, tuple[list[Json], list[Json], list[Json]]] = {}
+    lines: dict[Line, tuple[list[Json], list[Json], dict[Sender, Json]]] = {}
     for line, sender, is_message, content in updates:
-        messages, statuses, contacts = lines.setdefault(line, ([], [], []))
+        messages, statuses, users = lines.setdefault(line, ([], [], {}))
         (messages if is_message else statuses).append(dict(content))
-        told = contact(sender)
-        if content.get("type") != "system" and content.get("status") != "failed" and told not in contacts:
-            contacts.append(told)
+        users[sender] = _joined(users.get(sender, {}), _known(sender, content, failed_contacts=failed_contacts))
     entries: dict[str, list[Json]] = {}
-    for line, (messages, statuses, contacts) in lines.items():
+    for line, (messages, statuses, users) in lines.items():
+        contacts = [known for known in users.values() if known]
         change = _change(line, messages=messages, statuses=statuses, contacts=contacts)
         entries.setdefault(line.business_account_id, []).append(change)
     found = [{"id": account, "changes": changes} for account, changes in entries.items()]
     return {"object": "whatsapp_business_account", "entry": found}
+
+
+def _known(sender: Sender, content: Mapping[str, object], *, failed_contacts: bool) -> Json:
+    """What ``contacts`` tells of the user of one message or status; nothing beside ``system``.
+
+    Beside a status it has the ids, and the user name once the message reached somebody, but no profile name.
+    Meta's page on user ids says that ``failed`` has no ``contacts``; some that were seen have them
+    (github.com/david-lev/pywa/issues/227): with ``failed_contacts`` the ids, and of a number that cannot be reached
+    (131026) nothing but the number.
+    """
+    if content.get("type") == "system" or (content.get("status") == "failed" and not failed_contacts):
+        return {}
+    found = contact(sender)
+    if "status" not in content:
+        return found
+    del found["profile"]
+    errors = content.get("errors")
+    if isinstance(errors, list) and any(error["code"] == UNDELIVERABLE for error in errors):
+        found.pop("user_id", None)
+    elif sender.username and content["status"] in ("delivered", "read", "played"):
+        found["profile"] = {"username": sender.username}
+    return found
+
+
+def _joined(one: Json, other: Json) -> Json:
+    """Both together; what only one of them knows is kept."""
+    profile: Json = {}
+    for part in (one, other):
+        if isinstance(said := part.get("profile"), Mapping):
+            profile |= said
+    return {**one, **other} | ({"profile": profile} if profile else {})
 
 
 def message(
@@ -372,6 +409,15 @@ def new_wamid(random: Random, phone: str = "", *, outgoing: bool = False) -> str
     head = b"\x1c\x18" + bytes([len(digits)]) + digits + b"\x15\x02\x00"
     body = (b"\x11" if outgoing else b"\x12") + b"\x18" + bytes([len(unique)]) + unique + b"\x00"
     return "wamid." + base64.b64encode(head + body).decode()
+
+
+def scoped_id(phone: str) -> str:
+    """The business-scoped id of the user with this number, always the same one.
+
+    Since April 2026 every webhook names users by one, beside their number or instead of it (Meta:
+    Business-scoped user IDs).
+    """
+    return f"US.{int.from_bytes(hashlib.sha256(phone.encode()).digest()[:8], 'big'):020d}"
 
 
 def set_path(document: object, path: str, value: object) -> None:

@@ -49,13 +49,13 @@ class Python:
 
     async def start(self) -> None:
         """Load the bot; ``ConfigError`` says what is wrong with it."""
-        self._stamps = self._look()
+        before = self._look() if self._reload else {}
         self._handler = await _in_daemon(self._load)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="aerobot-bot", daemon=True)
         self._thread.start()
-        self._stamps = self._look() | self._stamps
         if self._reload:
+            self._stamps = self._look() | before
             self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:

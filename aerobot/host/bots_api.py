@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from aerobot import events
 from aerobot.host.paths import path_of
+from aerobot.host.refusal import Refusal
 from aerobot.host.webhook import received
 from aerobot.secret import masked
 from aerobot.store.base import Delivery, HostedBot, Part, Store, Verdict
@@ -14,16 +15,6 @@ from aerobot.whatsapp.webhook import Update
 
 NEEDED = ("phone_number_id", "access_token", "verify_token")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-class Refusal(Exception):
-    """An answer other than yes: HTTP status, Aerostack's kind of code, one sentence."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
 
 
 class BotsApi:

@@ -1,4 +1,4 @@
-"""The private listener: Aerostack's own bots API for the bots of this host, and the test channel.
+"""The private listener: Aerostack's own bots API for the bots of this host, the test channel, and what is kept.
 
 Its law: a bearer token, our own host names and no foreign origin, or nothing.
 """
@@ -8,13 +8,16 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from aerobot import __version__, events
 from aerobot.errors import StoreUnavailable
-from aerobot.host.bots_api import BotsApi, Refusal
+from aerobot.host.bots_api import BotsApi
+from aerobot.host.refusal import Refusal
+from aerobot.host.upkeep_api import ROUTES, UpkeepApi
 from aerobot.secret import Secret
 from aerobot.store.base import HostedBot, Store, Verdict
 from aerobot.store.roster import Roster
@@ -35,6 +38,7 @@ class PrivateListener:
         store: Store,
         roster: Roster,
         api: BotsApi,
+        upkeep: UpkeepApi,
         token: Secret,
         allowed_hosts: tuple[str, ...],
         doing: Callable[[int], str],
@@ -44,6 +48,7 @@ class PrivateListener:
         self._store = store
         self._roster = roster
         self._api = api
+        self._upkeep = upkeep
         self._token = token
         self._allowed = frozenset(("127.0.0.1", "localhost", "::1", *allowed_hosts))
         self._doing = doing
@@ -69,6 +74,8 @@ class PrivateListener:
         add("GET", "/api/window", self._window)
         add("POST", "/api/test/announce", self._announce)
         add("GET", "/api/test/verdict", self._verdict)
+        for name, (verb, path) in ROUTES.items():
+            add(verb, path, partial(self._kept, getattr(self._upkeep, name)))
         return app
 
     def told(self, event: events.Event) -> None:
@@ -185,6 +192,13 @@ class PrivateListener:
             await self._store.window_with(bot.id, phones) for bot in self._roster.all() if bot.phone_number_id == ours
         ]
         return web.json_response({"window_at": max((at for at in found if at is not None), default=None)})
+
+    async def _kept(
+        self, call: Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]], request: web.Request
+    ) -> web.Response:
+        """A call about what is kept: what was given in the path, the query or the body, by name."""
+        given = {**request.query, **await _document(request), **request.match_info}
+        return web.json_response(await call(given))
 
     # -- the test channel -----------------------------------------------------------------------------------------
 

@@ -246,6 +246,7 @@ def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> ev
         code=failure.code if failure else None,
         error=failure.title if failure else None,
         remedy=graph.meaning(failure.code, failure.subcode).remedy if failure else None,
+        failed_turn=outcome.failed_turn,
     )
 
 

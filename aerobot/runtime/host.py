@@ -18,6 +18,7 @@ from aerobot.host import record
 from aerobot.host.paths import path_of
 from aerobot.runtime.listening import Answer, Listener, listen
 from aerobot.runtime.meta import MetaSide
+from aerobot.runtime.retention import keep_short
 from aerobot.runtime.values import LOOPBACK, Counts, Options, check_exposure, database_path, limits, settings_bot
 from aerobot.secret import Secret
 from aerobot.store.base import HostedBot
@@ -48,6 +49,7 @@ class Host:
         self._watch: Watch | None = None
         self._meta = MetaSide(settings, options, lambda level, words: self._notice(level, "Meta", words))
         self._working: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._started = False
         self.public_url: str | None = settings.text("serve.public_url").rstrip("/") or None
         self.local_url = self.private_url = ""
@@ -79,7 +81,9 @@ class Host:
         settings = self.settings
         bot = settings_bot(settings)
         check_exposure(settings, self.options, bot)
-        self.engine: Engine = choose(self.options.engine, folder=Path.cwd(), reload=settings.get("engine.reload"))
+        self.engine: Engine = self.options.made or choose(
+            self.options.engine, folder=Path.cwd(), reload=settings.get("engine.reload")
+        )
         if hasattr(self.engine, "on_reload"):
             self.engine.on_reload = self._reloaded
         await self.engine.start()
@@ -98,6 +102,17 @@ class Host:
         if self.options.worker:
             await self._report_backlog()
             self._working = asyncio.create_task(self.worker.run())
+        else:
+            self._notice("warning", "worker", "--no-worker: messages are kept, and answered by a start without it")
+        self._sweeping = asyncio.create_task(
+            keep_short(
+                self.store.upkeep,
+                days=settings.get("serve.retention_days"),
+                now=self.store.now,
+                emit=self.emit,
+                sleep=asyncio.sleep,
+            )
+        )
         self._leave_record()
         if self.options.tunnel:
             await self._open_tunnel(bot)
@@ -133,6 +148,7 @@ class Host:
     async def _listen(self) -> None:
         from aerobot.host.bots_api import BotsApi
         from aerobot.host.control import PrivateListener
+        from aerobot.host.upkeep_api import UpkeepApi
         from aerobot.host.webhook import Exposure, PublicListener
 
         settings = self.settings
@@ -154,6 +170,7 @@ class Host:
             store=self.store,
             roster=self.roster,
             api=api,
+            upkeep=UpkeepApi(self.store.upkeep, now=self.store.now, wake=self.worker.wake),
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,
@@ -177,6 +194,9 @@ class Host:
         if messages or parts:
             detail = f"{messages} unanswered messages and {parts} unsent parts of the last run are taken up"
             self._notice("ok", "resumed", detail)
+        failed = sum(times for _, times in await self.store.upkeep.causes())
+        if failed:
+            self._notice("warning", "failed", f"{failed} on the failed list of earlier runs: aerobot failed")
 
     async def _open_tunnel(self, bot: HostedBot | None) -> None:
         from aerobot.tunnel import Watch, open_tunnel
@@ -266,6 +286,9 @@ class Host:
             await self._watch.close()
         for listener in self._listeners[:1]:
             await listener.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         if self._working is not None:
             await self.worker.stop(grace)
             await asyncio.gather(self._working, return_exceptions=True)

@@ -15,6 +15,7 @@ from aerobot.store.base import HostedBot
 from aerobot.store.roster import derived_id
 
 if TYPE_CHECKING:
+    from aerobot.engine import Engine
     from aerobot.host.gate import Limits
     from aerobot.registration.plan import Wish
 
@@ -28,15 +29,17 @@ class Options:
     """What a start of the host decides beside the settings. ``free_ports`` takes others where its own are taken.
 
     ``register``: at which level Meta is pointed at the host, and what was agreed to; ``None``: not at all.
-    Without ``worker`` it only receives: what is stored waits for a later start.
+    ``made`` is an engine that exists already, in the place of the one called ``engine``.
+    Without ``worker`` it only receives; what it keeps is answered by a later start.
     """
 
     engine: str
-    worker: bool = True
+    made: "Engine | None" = None
     tunnel: bool = False
     register: "Wish | None" = None
     free_ports: bool = False
     sandbox: bool = False
+    worker: bool = True
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 

@@ -4,7 +4,7 @@ The promise: what ``receive`` returned from is on disk; each update counts once 
 messages are answered in the order in which they were committed; one worker holds a conversation at a time, and
 its writes carry a fencing number, so that a worker that lost its lease changes nothing (``Fenced``). A write that
 the database cannot take now raises ``StoreUnavailable`` and has no effect. Times are milliseconds since 1970 by the
-store's own clock, which alone judges leases.
+store's own clock, which alone judges leases. What is beside the hot path stands in ``upkeep.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one update: stored (``new``) or seen before, and where it went."""
+    """What became of one update: stored (``new``) or seen before, and where it went.
+
+    ``failed_turn`` is the turn that a ``failed`` status puts on the failed list.
+    """
 
     update: Update
     new: bool
@@ -74,6 +77,7 @@ class Outcome:
     channel: str = "whatsapp"
     conversation_id: int | None = None
     part_id: str | None = None
+    failed_turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from aerobot.bot import Said
@@ -15,6 +16,7 @@ from aerobot.store import sqlite_outbox as outbox
 from aerobot.store.base import Claim, Delivery, HostedBot, Outcome, Plan, Settlement, Verdict, Work
 from aerobot.store.roster import from_document, timestamp
 from aerobot.store.sqlite_threads import Threads, connect
+from aerobot.store.sqlite_upkeep import SqliteUpkeep
 
 BRIEF_UPDATES = 20
 """Updates of one webhook request that the event loop stores itself; Meta may send a thousand at once."""
@@ -32,6 +34,7 @@ class SqliteStore:
         self._clock = clock
         self._threads = Threads(path)
         self._lock: object | None = None
+        self.upkeep = SqliteUpkeep(path, self._threads, clock)
 
     def now(self) -> int:
         """The store's clock."""
@@ -332,13 +335,27 @@ def _take_over(db: sqlite3.Connection, now: int) -> None:
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the database to this version: numbered files, each in one transaction."""
-    folder = resources.files("aerobot.store").joinpath("migrations")
-    files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(files):
+    version = check_version(db, path)
+    for number, file in enumerate(_migrations()[version:], version + 1):
+        db.executescript(f"BEGIN EXCLUSIVE;\n{file.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> int:
+    """The database's version; ``ConfigError`` where it is newer than what this aerobot knows."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > newest_version():
         raise ConfigError(
-            f"The database {path} was made by a newer aerobot (its version {version}, ours {len(files)}).",
+            f"The database {path} was made by a newer aerobot (its version {version}, ours {newest_version()}).",
             "Install that version, or give this one its own: serve.database.",
         )
-    for number, file in enumerate(files[version:], version + 1):
-        db.executescript(f"BEGIN EXCLUSIVE;\n{file.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return version
+
+
+def newest_version() -> int:
+    """The version of database that this aerobot makes."""
+    return len(_migrations())
+
+
+def _migrations() -> list[Traversable]:
+    folder = resources.files("aerobot.store").joinpath("migrations")
+    return sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from aerobot.store.base import Delivery, Outcome
+from aerobot.store.upkeep import SEND
 from aerobot.whatsapp import rules, webhook
 from aerobot.whatsapp.messages import ORDER, Failure, Identity, Message, Receipt
 from aerobot.whatsapp.webhook import Update
@@ -191,6 +192,7 @@ def _receipt(db: sqlite3.Connection, delivery: Delivery, update: Update, receipt
     return Outcome(
         update=update, new=True, state="joined" if part else "waiting", part_id=part_id,
         conversation_id=part["conversation_id"] if part else None,
+        failed_turn=_listed(db, part["turn_id"]) if part and receipt.status == "failed" else None,
     )  # fmt: skip
 
 
@@ -206,7 +208,12 @@ _PART = "SELECT p.* FROM parts p JOIN conversations c ON c.id = p.conversation_i
 
 
 def apply_receipt(db: sqlite3.Connection, part: sqlite3.Row, wamid: str, status: str, error: str, now: int) -> None:
-    """Move a part along; where its outcome was open, or it was to be sent again, a status says that Meta has it."""
+    """Move a part along; where its outcome was open, or it was to be sent again, a status says that Meta has it.
+
+    A part that is retried keeps the wamid of the send that failed: what is still said about that one is old news.
+    """
+    if part["state"] != "sent" and part["wamid"] == wamid:
+        return
     if ORDER.get(status, 0) > ORDER.get(part["receipt"], 0):
         db.execute(
             "UPDATE parts SET receipt = ?, error = CASE WHEN ? <> '' THEN ? ELSE error END WHERE id = ?",
@@ -221,6 +228,33 @@ def apply_receipt(db: sqlite3.Connection, part: sqlite3.Row, wamid: str, status:
             "UPDATE conversations SET due_at = ? WHERE id = ? AND owner IS NULL AND due_at > ?",
             (now, part["conversation_id"], now),
         )
+    if status == "failed":
+        _list_as_failed(db, part["turn_id"], error, now)
+
+
+def _list_as_failed(db: sqlite3.Connection, turn_id: int, error: str, now: int) -> None:
+    """Meta took it and could not deliver it: a turn that was settled goes onto the failed list after all."""
+    if _listed(db, turn_id) is not None:
+        db.execute(
+            "UPDATE turns SET failed_at = ?, cause = ? WHERE id = ? AND state = 'settled' AND failed_at IS NULL",
+            (now, cause_of(error), turn_id),
+        )
+
+
+def _listed(db: sqlite3.Connection, turn_id: int) -> int | None:
+    """The turn, if it is one of those that stand on the failed list when they fail: a real user's."""
+    row = db.execute(
+        "SELECT t.id FROM turns t JOIN conversations c ON c.id = t.conversation_id"
+        " WHERE t.id = ? AND t.capture = 0 AND c.channel = 'whatsapp'",
+        (turn_id,),
+    ).fetchone()
+    return row["id"] if row else None
+
+
+def cause_of(error: str) -> str:
+    """The cause for the failed list, from an error as the store keeps it: Meta's code, else ``send``."""
+    code = json.loads(error).get("code") if error else None
+    return SEND if code is None else str(code)
 
 
 def failure_json(failure: Failure | None) -> str:

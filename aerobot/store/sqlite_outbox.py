@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from aerobot.errors import Fenced
 from aerobot.store.base import LEASE_MS, Claim, Part, Plan, Settlement, Work
-from aerobot.store.sqlite_inbox import apply_receipt, storable
+from aerobot.store.sqlite_inbox import apply_receipt, cause_of, storable
+from aerobot.store.upkeep import ENGINE
 from aerobot.whatsapp import webhook
 from aerobot.whatsapp.messages import Message
 
@@ -238,9 +239,31 @@ def _finish(db: sqlite3.Connection, work: Work, now: int) -> None:
         (work.turn_id,),
     ).fetchone()
     state, reason = message_state(turn["outcome"], turn["error"], unsent["state"] if unsent else "")
-    db.execute("UPDATE turns SET state = 'settled', settled_at = ? WHERE id = ?", (now, work.turn_id))
+    cause = "" if work.capture or work.channel == "test" else _cause(db, work.turn_id, turn["outcome"])
+    db.execute(
+        "UPDATE turns SET state = 'settled', settled_at = ?, failed_at = ?, cause = ? WHERE id = ?",
+        (now, now if cause else None, cause, work.turn_id),
+    )
     db.execute("UPDATE messages SET state = ?, reason = ? WHERE turn_id = ?", (state, reason, work.turn_id))
     release(db, work.claim, None, now)
+
+
+def _cause(db: sqlite3.Connection, turn_id: int, outcome: str) -> str:
+    """Why a turn goes onto the failed list, empty where it does not."""
+    if outcome in ("failed", "fell_back"):
+        return ENGINE
+    part = failed_part(db, turn_id)
+    return cause_of(part["error"]) if part else ""
+
+
+def failed_part(db: sqlite3.Connection, turn_id: int) -> sqlite3.Row | None:
+    """The first part of a turn that was not sent, or that Meta could not deliver."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM parts WHERE turn_id = ? AND (state IN ('failed', 'not_sent') OR receipt = 'failed')"
+        " ORDER BY position LIMIT 1",
+        (turn_id,),
+    ).fetchone()
+    return row
 
 
 def message_state(outcome: str, error: str, unsent: str) -> tuple[str, str]:

@@ -40,7 +40,10 @@ class _Batch(NamedTuple):
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in WAL mode whose commits are on disk when they return (``synchronous=FULL``)."""
+    """A connection in WAL mode whose commits are on disk when they return (``synchronous=FULL``).
+
+    What is deleted is overwritten, for whoever asked to be forgotten.
+    """
     db = sqlite3.connect(
         f"file:{_quoted(path)}{'?mode=ro' if read_only else ''}",
         uri=True,
@@ -55,6 +58,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA journal_size_limit=67108864")
+            db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA temp_store=MEMORY")
     except sqlite3.Error:
         db.close()

@@ -1,6 +1,6 @@
 """A Graph that accepts whatever is sent, as cheaply as it can, and counts: what it costs is not what is measured.
 
-``GET /`` tells how many messages were accepted, how many of them differ, how many read receipts came, when the last did.
+``GET /`` tells how many messages were accepted, how many differ, how many read receipts came, and when the last did.
 """
 
 import asyncio

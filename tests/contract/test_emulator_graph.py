@@ -1,6 +1,7 @@
 """The emulated Graph, seen from a host: endpoints, limits, errors, receipts, redelivery, control API."""
 
 import asyncio
+import base64
 import gc
 import hashlib
 import hmac
@@ -10,12 +11,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from aerobot.emulator.server import Emulator
+from aerobot.emulator.webhooks import scoped_id
 from aerobot.errors import NetworkError, RemoteError
 
 USER = "15550123456"
@@ -148,20 +151,57 @@ def rows(*counts: int, title: str = "Row", **more: Any) -> dict[str, Any]:
 
 
 class TestTokensAndPaths:
-    @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nonsense"}, {"Authorization": "x"}])
-    async def test_wrong_or_missing_token(self, emulator: Emulator, header: dict[str, str]) -> None:
-        """Every call wants the token: 401 and 190 in Meta's envelope."""
-        number = emulator.credentials.phone_number_id
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{emulator.graph_url}/v25.0/{number}", headers=header) as response,
-        ):
+    async def test_wrong_token(self, graph: Graph) -> None:
+        """401 and 190 in Meta's envelope."""
+        url, headers = f"{graph.emulator.graph_url}/v25.0/{graph.number}", {"Authorization": "Bearer nonsense"}
+        async with graph.session.get(url, headers=headers) as response:
             assert response.status == 401
             assert response.headers["WWW-Authenticate"].startswith("OAuth")
             error = (await response.json())["error"]
         assert error.pop("fbtrace_id").startswith("A")
         message = "Invalid OAuth access token - Cannot parse access token"
         assert error == {"message": message, "type": "OAuthException", "code": 190}
+
+    @pytest.mark.parametrize("header", ["", "x", "Basic abc", "Bearer "])
+    @pytest.mark.parametrize(
+        ("method", "path", "status", "code"),
+        [
+            ("GET", "/v25.0/{n}", 403, 200),
+            ("POST", "/v25.0/{n}/messages", 403, 200),
+            ("GET", "/v25.0/me", 400, 2500),
+            ("GET", "/debug_token", 400, 2500),
+            ("GET", "/whatsapp_business/attachments/?mid=1", 401, 190),
+        ],
+    )
+    async def test_missing_token(
+        self, graph: Graph, header: str, method: str, path: str, status: int, code: int
+    ) -> None:
+        """Nobody in particular may do nothing, and is told so by another code than somebody with a bad token."""
+        found, answer = await graph.call(
+            method, path.replace("{n}", graph.number), headers={"Authorization": header}
+        )
+        assert (found, answer["error"]["code"], answer["error"]["type"]) == (status, code, "OAuthException")
+        assert answer["error"]["fbtrace_id"]
+
+    @pytest.mark.parametrize("version", ["v27.0", "v99.0", "v1234.0"])
+    async def test_versions_that_do_not_exist(self, graph: Graph, version: str) -> None:
+        """They are no versions but paths that lead nowhere, with a token or without (so a version is probed)."""
+        for headers in ({}, {"Authorization": ""}):
+            status, answer = await graph.call("GET", f"/{version}/{graph.number}/x", headers=headers)
+            assert (status, answer["error"]["code"]) == (400, 2500)
+            assert answer["error"]["message"] == f"Unknown path components: /{graph.number}/x"
+
+    async def test_usage_of_the_account(self, graph: Graph) -> None:
+        """Calls about a number or an account tell how much of its limit is used; others do not."""
+        account = graph.emulator.credentials.business_account_id
+        headers = {"Authorization": f"Bearer {graph.token}"}
+        for node in (graph.number, account, f"{graph.number}/messages"):
+            async with graph.session.get(f"{graph.emulator.graph_url}/v25.0/{node}", headers=headers) as response:
+                [used] = json.loads(response.headers["x-business-use-case-usage"])[account]
+                assert (used["type"], used["call_count"]) == ("whatsapp", 0)
+                assert used["estimated_time_to_regain_access"] == 0
+        async with graph.session.get(f"{graph.emulator.graph_url}/v25.0/app", headers=headers) as response:
+            assert "x-business-use-case-usage" not in response.headers
 
     async def test_token_may_stand_in_the_query(self, emulator: Emulator, graph: Graph) -> None:
         """As Graph allows."""
@@ -256,6 +296,13 @@ class TestAccepted:
         contact = {"input": "US.13491208655302741918", "user_id": "US.13491208655302741918"}
         assert (status, answer["contacts"]) == (200, [contact])
 
+    async def test_a_number_is_found_by_its_user_id(self, graph: Graph) -> None:
+        """What is sent to the id of somebody whose number is known appears in that chat."""
+        watch = graph.emulator.watch()
+        body = {"messaging_product": "whatsapp", "recipient": scoped_id(USER), **TEXT}
+        assert (await graph.call("POST", f"/{graph.number}/messages", json=body))[0] == 200
+        assert (await anext(watch))["phone"] == USER
+
     async def test_forms_are_taken(self, graph: Graph) -> None:
         """Graph reads form bodies too, objects as JSON within them."""
         body = {"messaging_product": "whatsapp", "to": USER, "type": "text", "text": '{"body":"Hi"}'}
@@ -345,7 +392,7 @@ class TestRefused:
             (rows(1, description="x" * 73), 131009, "Row description is too long. Max length is 72"),
             (rows(0), 131009, "Section has no rows"),
             ({"type": "template", "template": {"name": "x"}}, 100, "must be a JSON object."),
-            ({"type": "interactive", "interactive": {"type": "carousel"}}, 131009, "Unsupported interactive"),
+            ({"type": "interactive", "interactive": {"type": "hologram"}}, 131009, "Unsupported interactive"),
         ],
     )
     async def test_over_the_limit(self, graph: Graph, body: dict[str, Any], code: int, words: str) -> None:
@@ -414,6 +461,21 @@ class TestMedia:
         assert (await graph.call("GET", f"/v25.0/{number}"))[1]["error"]["error_subcode"] == 33
         assert (await graph.call("GET", url))[0] == 404
 
+    async def test_parameters_of_an_upload_may_stand_in_the_query(self, graph: Graph) -> None:
+        """As any parameter of Graph may."""
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(PNG), filename="a.png", content_type="image/png")
+        path = f"/v25.0/{graph.number}/media"
+        assert (await graph.call("POST", path, data=form, params={"messaging_product": "whatsapp"}))[0] == 200
+
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    async def test_files_belong_to_a_number(self, graph: Graph, method: str) -> None:
+        """Who names a number has to name one that is there."""
+        path = f"/v25.0/{(await graph.upload())[1]['id']}"
+        error = (await graph.call(method, path, params={"phone_number_id": "123"}))[1]["error"]
+        assert (error["code"], error["error_subcode"]) == (100, 33)
+        assert (await graph.call(method, path, params={"phone_number_id": graph.number}))[0] == 200
+
     async def test_urls_die(self) -> None:
         """A media URL works for five minutes, then it is 404."""
         clock = [1_800_000_000.0]
@@ -449,6 +511,8 @@ class TestMedia:
         document = message["document"]
         assert (document["filename"], document["caption"]) == ("è.pdf", "here")
         assert (await graph.call("GET", document["url"]))[1] == data
+        digest = base64.b64decode(document["sha256"]).hex()
+        assert digest == (await graph.call("GET", f"/{document['id']}"))[1]["sha256"]
         url = (await graph.call("GET", f"/{document['id']}"))[1]["url"]
         assert (await graph.call("GET", url))[1] == data
 
@@ -476,11 +540,12 @@ class TestWebhooks:
         assert headers["Content-Type"] == "application/json"
         assert b'"body":"\\u00e9\\/\\ud83d\\ude00"' in body
         value = host.values[0]
-        assert value["contacts"] == [{"profile": {"name": "Alex Rivera"}, "wa_id": USER}]
+        user = scoped_id(USER)
+        assert value["contacts"] == [{"profile": {"name": "Alex Rivera"}, "wa_id": USER, "user_id": user}]
         [message] = value["messages"]
         assert message.pop("timestamp").isdigit()
         text = {"body": "é/😀"}
-        assert message == {"from": USER, "id": wamid, "type": "text", "text": text}
+        assert message == {"from": USER, "from_user_id": user, "id": wamid, "type": "text", "text": text}
 
     async def test_credentials(self) -> None:
         """A seed makes them repeatable, without one they are new each time, and their secrets do not print."""
@@ -643,7 +708,7 @@ class TestFaults:
 
     @pytest.mark.parametrize(("name", "code"), [("window_closed", 131047), ("undeliverable", 131026)])
     async def test_fails_later(self, graph: Graph, host: Host, name: str, code: int) -> None:
-        """Accepted, then a ``failed`` receipt with the error and without contacts."""
+        """Accepted, then a ``failed`` receipt with the error and without contacts, unless they are wanted."""
         graph.emulator.arm(name)
         wamid = await graph.sent(**TEXT, biz_opaque_callback_data="p")
         await host.until(lambda: host.told(wamid))
@@ -654,6 +719,12 @@ class TestFaults:
         assert status["biz_opaque_callback_data"] == "p"
         await asyncio.sleep(0.05)
         assert host.told(wamid) == ["failed"]
+        graph.emulator.settle(failed_contacts=True)
+        graph.emulator.arm(name)
+        await graph.sent(**TEXT)
+        await host.until(lambda: len(host.values) == 2)
+        known = {"user_id": scoped_id(USER)} if code == 131047 else {}
+        assert host.values[1]["contacts"] == [{"wa_id": USER} | known]
 
     async def test_html(self, graph: Graph) -> None:
         """A 500 that is not JSON."""
@@ -736,7 +807,8 @@ class TestControl:
         status, sent = await control(graph.emulator, graph.session, "POST", path, {"text": "Hoi", "client": "c1"})
         assert status == 201
         await host.until(lambda: host.bodies)
-        assert host.values[0]["contacts"] == [{"profile": {"name": "Bo"}, "wa_id": "31612345678"}]
+        user = {"wa_id": "31612345678", "user_id": scoped_id("31612345678")}
+        assert host.values[0]["contacts"] == [{"profile": {"name": "Bo"}} | user]
         assert host.values[0]["messages"][0]["id"] == sent["wamid"]
         form = aiohttp.FormData({"caption": "look", "client": "c2"})
         form.add_field("file", PNG, filename="a.png", content_type="image/png")
@@ -820,6 +892,14 @@ class TestControl:
         assert said == [second, third]
         assert first not in said
         assert [event["seq"] for event in seen] == list(range(state["seq"] + 1, state["seq"] + 1 + len(seen)))
+
+    async def test_earlier_messages(self, graph: Graph) -> None:
+        """Those before a message are the ones that stand before it, also where all came in the same millisecond."""
+        sent = [await graph.emulator.say(str(n)) for n in range(9)]
+        path = f"/_/messages?before={quote(sent[5])}&count=3"
+        status, found = await control(graph.emulator, graph.session, "GET", path)
+        assert status == 200
+        assert [message["id"] for message in found["messages"]] == sent[2:5]
 
     async def test_page(self, graph: Graph) -> None:
         """The page and its parts come with a strict policy and without any secret."""

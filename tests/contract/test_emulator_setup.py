@@ -259,6 +259,14 @@ class TestDebugToken:
             "scopes": [],
         }
 
+    async def test_a_parameter_counts_more_than_the_header(self, world: World) -> None:
+        """Clients whose every call has the user's token in the header give the app's own beside it."""
+        query = {"access_token": world.portal.app.token}
+        path = f"{world.app}/subscriptions"
+        assert (await world.error("GET", path))[1] == 15
+        assert (await world.done("GET", path, params=query))["data"][0]["object"] == "whatsapp_business_account"
+        assert (await world.error("GET", world.number, params={"access_token": "EAAnonsense"}))[:2] == (401, 190)
+
     async def test_viewers(self, world: World) -> None:
         """A wrong secret, one with a line end, a wrong app, no token, no input: all are errors."""
         query = {"input_token": world.token}
@@ -269,7 +277,7 @@ class TestDebugToken:
         assert await seen(f"{world.app}|wrong") == (401, 190, None, "Invalid OAuth access token signature.")
         assert (await seen(f"{world.portal.app.token}\n"))[:2] == (401, 190)
         assert (await seen("123|wrong"))[:2] == (400, 101)
-        assert (await seen(""))[:2] == (401, 190)
+        assert (await seen(""))[:2] == (400, 2500)
         missing = await world.error("GET", "debug_token")
         assert missing == (400, 100, None, "(#100) The parameter input_token is required.")
 
@@ -564,6 +572,67 @@ class TestAccount:
         for query in ({"name": "reminder"}, {"status": "PENDING"}, {"language": "nl"}):
             [found] = (await world.done("GET", path, params=query | {"fields": "name"}))["data"]
             assert (set(found), found["name"]) == ({"name", "id"}, "reminder")
+        both = await world.done("GET", path, params={"status": "APPROVED,PENDING", "summary": "total_count"})
+        assert ([t["name"] for t in both["data"]], both["summary"]) == (["hello_world", "reminder"], {"total_count": 2})
+
+    async def test_one_template(self, world: World) -> None:
+        """A template is a node of its own, for those who may see its account."""
+        path = f"{world.account}/message_templates"
+        [hello] = (await world.done("GET", path))["data"]
+        assert await world.done("GET", hello["id"]) == hello
+        fields = {"fields": "name,rejected_reason,quality_score"}
+        named = {"name": "hello_world", "rejected_reason": "NONE", "id": hello["id"]}
+        assert await world.done("GET", hello["id"], params=fields) == named
+        assert (await world.error("GET", hello["id"], params={"fields": "nosuch"}))[1] == 100
+        assert (await world.error("DELETE", hello["id"]))[2] == 33
+        for name, body, wanted in (("n", "Hi {{who}}", "NAMED"), ("p", "Hi {{1}}", "POSITIONAL")):
+            world.portal.add_template(name, body)
+            [found] = (await world.done("GET", path, params={"name": name}))["data"]
+            assert found["parameter_format"] == wanted
+
+    async def test_every_field_of_an_account(self, world: World) -> None:
+        """What clients ask an account for is there, or is left out where Meta would have nothing to say."""
+        fields = (
+            "status,health_status,subscribed_apps,owner_business_info,on_behalf_of_business_info,country,currency,"
+            "is_enabled_for_insights,marketing_messages_lite_api_status,disable_marketing_messages_on_cloud_api"
+        )
+        found = await world.done("GET", world.account, params={"fields": fields})
+        assert {*fields.split(","), "id"} - set(found) == {"on_behalf_of_business_info"}
+        assert (found["status"], found["health_status"]["can_send_message"]) == ("ACTIVE", "AVAILABLE")
+        assert found["subscribed_apps"] == await world.done("GET", f"{world.account}/subscribed_apps")
+
+
+class TestProfile:
+    async def test_set_read_and_remove(self, world: World) -> None:
+        """What was set is read; an empty value removes it."""
+        path = f"{world.number}/whatsapp_business_profile"
+        fresh = {"vertical": "UNDEFINED", "messaging_product": "whatsapp"}
+        assert await world.done("GET", path) == {"data": [fresh]}
+        profile = {"about": "Open 9 to 18", "websites": ["https://example.com"], "vertical": "RETAIL"}
+        body = profile | {"messaging_product": "whatsapp"}
+        assert await world.done("POST", path, json=body) == {"success": True}
+        assert await world.done("GET", path, params={"fields": ""}) == {"data": [body]}
+        gone = {"messaging_product": "whatsapp", "about": "", "websites": [], "vertical": ""}
+        await world.done("POST", path, json=gone)
+        assert await world.done("GET", path) == {"data": [fresh]}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"about": "x" * 140},
+            {"address": "x" * 257},
+            {"description": "x" * 513},
+            {"email": "x" * 129},
+            {"websites": ["https://a", "https://b", "https://c"]},
+            {"websites": "https://a"},
+            {"vertical": "SPACE"},
+            {"messaging_product": "telegram"},
+        ],
+    )
+    async def test_limits(self, world: World, wrong: dict[str, object]) -> None:
+        """Meta's lengths, two websites, its own list of trades."""
+        body = {"messaging_product": "whatsapp"} | wrong
+        assert (await world.error("POST", f"{world.number}/whatsapp_business_profile", json=body))[:2] == (400, 100)
 
 
 class TestSubscribedApps:

@@ -383,6 +383,33 @@ class TestBots:
             assert (state["phones"], state["messages"], state["windows"]) == ([], [], [])
 
 
+class TestBlocks:
+    async def test_a_user_is_blocked_and_let_in_again(self) -> None:
+        """What they write reaches nobody, what is sent to them is refused (130403), until they are let in again."""
+        async with world() as (emulator, host, graph):
+            await wrote(emulator, host)
+            path = f"/v25.0/{graph.number}/block_users"
+            body = {"messaging_product": "whatsapp", "block_users": [{"user": f"+{USER}"}]}
+            status, answer = await graph.call("POST", path, json=body)
+            assert (status, answer["block_users"]) == (200, {"added_users": [{"input": f"+{USER}", "wa_id": USER}]})
+            emulator.act("text", text="Anybody?")
+            assert (await graph.send(**TEXT))[1]["error"]["code"] == 130403
+            assert [one["wa_id"] for one in (await graph.call("GET", path))[1]["data"]] == [USER]
+            assert (await graph.call("DELETE", path, json=body))[1]["block_users"]["removed_users"]
+            await wrote(emulator, host, "Again")
+            texts = [value["messages"][0]["text"]["body"] for value in host.values if "messages" in value]
+            assert texts == ["Hi", "Again"]
+            assert emulator.messages()[1].status == "sent"
+
+    async def test_only_who_wrote_lately(self) -> None:
+        """139100 for everybody else; nonsense is 100."""
+        async with world() as (_, __, graph):
+            path = f"/v25.0/{graph.number}/block_users"
+            for users, code in (([{"user": USER}], 139100), ([], 100), ("x", 100), ([7], 131009)):
+                body = {"messaging_product": "whatsapp", "block_users": users}
+                assert (await graph.call("POST", path, json=body))[1]["error"]["code"] == code
+
+
 # -- how webhooks arrive ----------------------------------------------------------------------------------------------
 
 
@@ -494,6 +521,30 @@ class TestWebhooks:
             assert [delivery["what"] for delivery in story["deliveries"]] == ["sent", "delivered", "read"]
             assert graph.token not in json.dumps(story)
             assert (await control(emulator, graph.session, "GET", "/_/messages/nobody"))[0] == 404
+
+    async def test_audio_is_played(self) -> None:
+        """Told once, with its callback data; for audio of the bot's alone."""
+        async with world(window="off") as (emulator, host, graph):
+            media = (await graph.upload(b"OggS" + bytes(50), "audio/ogg"))[1]["id"]
+            wamid = await graph.sent(type="audio", audio={"id": media}, biz_opaque_callback_data="p")
+            await host.until(lambda: host.told(wamid) == ["sent", "delivered", "read"])
+            path = f"/_/messages/{wamid}/played"
+            for _ in range(2):
+                assert (await control(emulator, graph.session, "POST", path))[0] == 200
+            await host.until(lambda: host.told(wamid)[-1] == "played")
+            assert host.told(wamid).count("played") == 1
+            assert host.values[-1]["statuses"][0]["biz_opaque_callback_data"] == "p"
+            text = await graph.sent(**TEXT)
+            assert (await control(emulator, graph.session, "POST", f"/_/messages/{text}/played"))[0] == 400
+            assert (await control(emulator, graph.session, "POST", "/_/messages/x/played"))[0] == 404
+
+    async def test_a_tapped_quick_reply_is_remembered(self) -> None:
+        """A template's button looks tapped also after the page was loaded again."""
+        async with world() as (emulator, host, graph):
+            wamid = await graph.sent(type="template", template={"name": "hello_world", "language": {"code": "en_US"}})
+            emulator.act("quick_reply", about=wamid, content={"payload": "yes-1", "text": "Yes"})
+            await host.until(lambda: any("messages" in value for value in host.values))
+            assert emulator.messages()[0].chosen == "yes-1"
 
     async def test_only_this_machine(self) -> None:
         """A webhook elsewhere is not called unless that was permitted; the sentence says how."""

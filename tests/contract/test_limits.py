@@ -110,7 +110,7 @@ async def test_a_body_that_does_not_come_is_answered_408(stack: AsyncExitStack, 
 
 async def test_an_idle_connection_is_closed(stack: AsyncExitStack, tmp_path: Path) -> None:
     """It may be used again within the time, and is let go after it, without a word."""
-    front = await opened(stack, tmp_path, idle_seconds=0.5)
+    front = await opened(stack, tmp_path, idle_seconds=1.5)
     reader, writer = await front.connect()
     for _ in range(2):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -3,11 +3,8 @@
 import asyncio
 import itertools
 import json
-import resource
-import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,189 +22,13 @@ from aerobot.store.base import (
     Outcome,
     Part,
     Plan,
-    Settlement,
     Store,
-    Verdict,
     Work,
 )
 from aerobot.store.roster import from_document
 from aerobot.store.sqlite import SqliteStore
-from aerobot.whatsapp import webhook
 from aerobot.whatsapp.rules import GRACE_MS, WINDOW_MS
-
-BOT, NUMBER = "bt_one", "106540352242922"
-START = 1_763_900_000_000
-LINE = webhooks.Line(business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881")
-ANA = webhooks.Sender(phone="31612345678", name="Ana")
-BEN = webhooks.Sender(phone="31687654321", name="Ben")
-ERROR = {"code": 131026, "title": "not on WhatsApp", "remedy": "ask"}
-
-
-# -- backends ------------------------------------------------------------------------------------------------
-
-
-class Sqlite:
-    """What the suite has to know of this backend: how to open it, copy it as a crash leaves it, and break it."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "aerobot.db"
-
-    def store(self, clock: "Clock") -> SqliteStore:
-        return SqliteStore(self.path, clock=clock)
-
-    def after_a_crash(self, folder: Path) -> "Sqlite":
-        """The files as they are on the disk at this moment, as a kill -9 would leave them."""
-        for file in self.path.parent.iterdir():
-            if file.name.startswith("aerobot.db") and not file.name.endswith((".lock", "-shm")):
-                folder.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, folder / file.name)
-        return Sqlite(folder)
-
-    @contextmanager
-    def trouble(self, kind: str, store: Store) -> Iterator[None]:
-        """While it lasts, nothing can be written."""
-        assert isinstance(store, SqliteStore)
-        db = store._threads._db
-        assert db is not None
-        if kind == "disk full":
-            pages = db.execute("PRAGMA page_count").fetchone()[0]
-            db.execute(f"PRAGMA max_page_count = {pages}")
-            yield
-            db.execute("PRAGMA max_page_count = 1073741823")
-        elif kind == "file too large":
-            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            size = self.path.with_name("aerobot.db-wal").stat().st_size
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-            try:
-                yield
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        else:
-            db.execute("PRAGMA query_only = ON")
-            yield
-            db.execute("PRAGMA query_only = OFF")
-
-
-BACKENDS = {"sqlite": Sqlite}
-
-
-# -- what a test needs around a store ------------------------------------------------------------------------
-
-
-class Clock:
-    """Milliseconds that pass only when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> int:
-        return self.now
-
-    def forward(self, milliseconds: int) -> None:
-        self.now += milliseconds
-
-
-class Desk:
-    """A store with short words for what Meta and a worker do to it."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self.store = store
-        self.clock = clock
-        self._count = itertools.count(1)
-
-    def message(self, text: str = "Hi", sender: webhooks.Sender = ANA, **more: Any) -> dict[str, Any]:
-        given = {"kind": "text", "id": f"wamid.{next(self._count)}", "timestamp": self.clock.now // 1000, **more}
-        return webhooks.message(given.pop("kind"), sender, text=text, **given)
-
-    async def receive(self, document: object, **more: Any) -> tuple[Outcome, ...]:
-        body = document if isinstance(document, bytes) else webhooks.wire(document)
-        given = {"bot_id": BOT, "number": NUMBER, **more}
-        reading = webhook.read(body, phone_number_id=given["number"])
-        delivery = Delivery(body=body, signed=True, updates=reading.updates, **given)
-        return await self.store.receive(delivery)
-
-    async def hear(self, text: str = "Hi", sender: webhooks.Sender = ANA, **more: Any) -> Outcome:
-        """One person says one thing."""
-        about = {key: more.pop(key) for key in tuple(more) if key in Delivery.__dataclass_fields__}
-        (outcome,) = await self.receive(webhooks.inbound(LINE, sender, self.message(text, sender, **more)), **about)
-        return outcome
-
-    async def status(self, wamid: str, status: str, *, code: int | None = None, **more: Any) -> Outcome:
-        errors = [webhooks.failure(code, "no")] if code else None
-        given = {"recipient": ANA, "timestamp": self.clock.now // 1000, "errors": errors, **more}
-        (outcome,) = await self.receive(webhooks.receipt(LINE, ANA, webhooks.status(wamid, status, **given)))
-        return outcome
-
-    async def claim(self, owner: str = "one", limit: int = 100, *, join: bool = False) -> tuple[Work, ...]:
-        return await self.store.claim(owner, limit, join=join)
-
-    async def take(self, owner: str = "one", *, join: bool = False) -> Work:
-        """The only work that is due."""
-        (work,) = await self.claim(owner, join=join)
-        return work
-
-    async def plan(self, work: Work, *texts: str, outcome: str = "answered", **more: Any) -> tuple[Part, ...]:
-        parts = tuple(
-            Part(id=f"part.{next(self._count)}", position=n, kind="text", said=text, body={"type": "text"})
-            for n, text in enumerate(texts)
-        )
-        await self.store.plan(work, Plan(parts=parts, outcome=outcome, **more))
-        return parts
-
-    async def settle(self, work: Work, part: Part | str, state: str = "sent", **more: Any) -> str:
-        part_id = part if isinstance(part, str) else part.id
-        wamid = more.pop("wamid", f"wamid.out.{part_id}" if state == "sent" else "")
-        return await self.store.settle(work, Settlement(part_id=part_id, state=state, wamid=wamid, **more))
-
-    async def answer(self, work: Work, *texts: str) -> tuple[Part, ...]:
-        """A whole turn, spoken."""
-        parts = await self.plan(work, *texts)
-        for part, following in itertools.zip_longest(parts, parts[1:]):
-            await self.settle(work, part, start=following.id if following else None, finish=following is None)
-        return parts
-
-    async def verdict(self, wamid: str, bot_id: str = BOT) -> Verdict:
-        verdict = await self.store.verdict(bot_id, wamid)
-        assert verdict is not None
-        return verdict
-
-    async def part(self, wamid: str, position: int = 0) -> Part:
-        return (await self.verdict(wamid)).parts[position]
-
-
-@pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Sqlite:
-    return BACKENDS[request.param](tmp_path / "store")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(backend: Sqlite, clock: Clock) -> AsyncIterator[Store]:
-    store = backend.store(clock)
-    await store.open()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def desk(store: Store, clock: Clock) -> Desk:
-    return Desk(store, clock)
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    with pytest.raises(Fenced):
-        yield
-
-
-def texts(works: Sequence[Work]) -> list[str]:
-    return [message.text for work in works for message in work.messages]
-
+from tests.stores import ANA, BEN, BOT, ERROR, LINE, NUMBER, Clock, Desk, Sqlite, refused, texts
 
 # -- durable, and once ---------------------------------------------------------------------------------------
 
@@ -1291,3 +1112,79 @@ async def test_adopting_where_both_know_a_person(desk: Desk) -> None:
 async def test_a_verdict_about_nothing(desk: Desk) -> None:
     """What has not arrived has none."""
     assert await desk.store.verdict(BOT, "wamid.never \ud800") is None
+
+
+# -- what else the promise says ------------------------------------------------------------------------------
+
+
+async def test_who_worked_before_a_crash_is_fenced_after_it(
+    desk: Desk, backend: Sqlite, clock: Clock, tmp_path: Path
+) -> None:
+    """The fencing number grows over a restart: a write that was on its way from the former process changes nothing."""
+    await desk.hear("one", id="wamid.a")
+    stale = await desk.take("one")
+    again = backend.after_a_crash(tmp_path / "copy").store(clock)
+    await again.open()
+    other = Desk(again, clock)
+    with refused():
+        await other.plan(stale, "from the grave")
+    fresh = await other.take("one")
+    assert fresh.claim.fence > stale.claim.fence
+    with refused():
+        await other.plan(stale, "from the grave")
+    await other.answer(fresh, "alive")
+    assert [part.said for part in (await other.verdict("wamid.a")).parts] == ["alive"]
+    await again.close()
+
+
+async def test_a_plan_is_one_commit(desk: Desk) -> None:
+    """Where one of its parts cannot be written none is, and the turn is still to be thought about."""
+    await desk.hear("one", id="wamid.a")
+    work = await desk.take()
+    twins = tuple(Part(id="twin", position=n, kind="text", said=str(n), body={}) for n in range(2))
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await desk.store.plan(work, Plan(parts=twins, outcome="answered"))
+    verdict = await desk.verdict("wamid.a")
+    assert (verdict.parts, verdict.turn_state, verdict.state) == ((), "thinking", "in_turn")
+    await desk.answer(work, "yes")
+    assert (await desk.verdict("wamid.a")).state == "answered"
+
+
+async def test_a_receipt_is_for_its_own_bots_part_alone(desk: Desk) -> None:
+    """Another bot's webhook moves nothing here, not even with our wamid or our part's id."""
+    await desk.hear("one", id="wamid.a")
+    (part,) = await desk.answer(await desk.take(), "yes")
+    status = webhooks.status(
+        f"wamid.out.{part.id}", "read", recipient=ANA, timestamp=desk.clock.now // 1000, callback_data=part.id
+    )
+    (outcome,) = await desk.receive(webhooks.receipt(LINE, ANA, status), bot_id="bt_other")
+    assert (outcome.state, outcome.part_id) == ("waiting", None)
+    assert (await desk.part("wamid.a")).receipt == ""
+
+
+async def test_join_never_mixes_what_is_sent_with_what_is_kept(desk: Desk) -> None:
+    """Test messages that ask for delivery and those that do not are turns of their own, though they wait together."""
+    for wamid, capture in (("wamid.kept", True), ("wamid.sent", False), ("wamid.kept2", True)):
+        await desk.store.announce(BOT, wamid, capture=capture, ttl_ms=60_000)
+        await desk.hear(wamid, id=wamid)
+    work = await desk.take(join=True)
+    assert (texts([work]), work.capture) == (["wamid.kept", "wamid.kept2"], True)
+    await desk.plan(work, "kept")
+    work = await desk.take(join=True)
+    assert (texts([work]), work.capture) == (["wamid.sent"], False)
+
+
+async def test_the_newest_window_is_a_real_users(desk: Desk) -> None:
+    """What tests write opens no window, neither their own nor the one that is told of."""
+    await desk.store.announce(BOT, "wamid.t", capture=True, ttl_ms=60_000)
+    await desk.hear("test", id="wamid.t")
+    assert await desk.store.newest_window() is None
+    assert await desk.store.window_with(BOT, [ANA.phone]) is None
+
+
+async def test_those_who_come_together_share_a_commit(desk: Desk, backend: Sqlite) -> None:
+    """Concurrent requests are few commits and not one each: that is what makes durability affordable."""
+    await desk.hear("the first makes the log")
+    with backend.commits(desk.store) as commits:
+        await asyncio.gather(*(desk.hear("Hi", webhooks.Sender(phone=f"3161000{n:04}")) for n in range(200)))
+    assert 1 <= commits() <= 20

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from collections.abc import Mapping
 from random import Random
 
 import pytest
@@ -14,10 +16,12 @@ from aerobot.emulator.webhooks import (
     contact,
     envelope,
     failure,
+    gathered,
     inbound,
     message,
     new_wamid,
     receipt,
+    scoped_id,
     set_path,
     sign,
     status,
@@ -108,11 +112,39 @@ class TestEnvelope:
         value = inbound(LINE, ANA, made("text"))["entry"][0]["changes"][0]["value"]
         assert value["contacts"] == [contact(ANA)]
 
-    def test_failed_receipts_come_without_contacts(self) -> None:
-        """Statuses carry ``contacts``, except failed ones."""
-        for word, there in (("sent", True), ("delivered", True), ("read", True), ("failed", False)):
-            body = receipt(LINE, ANA, status("w", word, recipient=ANA, timestamp=1))
-            assert ("contacts" in body["entry"][0]["changes"][0]["value"]) is there
+    def test_receipts_know_the_user(self) -> None:
+        """By ids, and by the user name once the message arrived; ``failed`` names nobody, unless that is wanted."""
+        ids = {"wa_id": "16505551234", "user_id": "US.13491208655302741918"}
+        arrived = ids | {"profile": {"username": "ana.n"}}
+        for word, known in (("sent", ids), ("delivered", arrived), ("read", arrived), ("failed", None)):
+            found = self.contacts(ANA, status("w", word, recipient=ANA, timestamp=1))
+            assert found == (known and [known])
+        closed = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131047, "Re-engagement message")])
+        assert self.contacts(ANA, closed, failed=True) == [ids]
+        lost = status("w", "failed", recipient=ANA, timestamp=1, errors=[failure(131026, "Message undeliverable")])
+        assert self.contacts(ANA, lost, failed=True) == [{"wa_id": "16505551234"}]
+        assert self.contacts(HIDDEN, lost, failed=True) is None
+        assert self.contacts(HIDDEN, status("w", "read", recipient=HIDDEN, timestamp=1)) == [{"user_id": "NL.77aB"}]
+
+    def test_a_batch_names_each_user_once(self) -> None:
+        """With all that its messages and receipts tell of them; who is only in a ``system`` message is not named."""
+        sent = status("w", "sent", recipient=ANA, timestamp=1)
+        ben = Sender(phone="16505559999", name="Ben", user_id="US.1")
+        body = gathered(
+            [
+                (LINE, ANA, False, sent),
+                (LINE, ANA, True, made("text")),
+                (LINE, ben, False, status("v", "sent", recipient=ben, timestamp=1)),
+                (LINE, HIDDEN, True, made("system", HIDDEN)),
+            ]
+        )
+        value = body["entry"][0]["changes"][0]["value"]
+        assert value["contacts"] == [contact(ANA), {"wa_id": "16505559999", "user_id": "US.1"}]
+
+    @staticmethod
+    def contacts(user: Sender, told: Mapping[str, object], failed: bool = False) -> object:
+        """``contacts`` of a body with this receipt."""
+        return receipt(LINE, user, told, failed_contacts=failed)["entry"][0]["changes"][0]["value"].get("contacts")
 
 
 class TestMessages:
@@ -218,6 +250,14 @@ class TestStatus:
         assert error["error_data"] == {"details": "More than 24 hours"}
         assert found["errors"] == [error]
         assert status("w", "failed", recipient=HIDDEN, timestamp=7)["recipient_user_id"] == "NL.77aB"
+
+
+class TestScopedId:
+    def test_is_one_of_its_own_for_each_number(self) -> None:
+        """Two letters, a dot and digits, always the same for a number."""
+        ids = [scoped_id("15550123456"), scoped_id("15550123457"), scoped_id("15550123456")]
+        assert all(re.fullmatch(r"[A-Z]{2}\.[0-9]{20}", found) for found in ids)
+        assert ids[0] == ids[2] != ids[1]
 
 
 class TestWamid:

@@ -38,6 +38,8 @@ export async function post(path, body) {
   return (await call("POST", path, { headers, body: isForm ? body : JSON.stringify(body) })).json();
 }
 
+export const del = async (path) => (await call("DELETE", path)).json();
+
 // Shown inline only with one of these types; anything else is a download without a type of its own.
 const SHOWN = /^(image\/(jpeg|png|gif|webp)|video\/(mp4|webm|3gpp|quicktime)|audio\/(aac|amr|mp4|mpeg|ogg|opus|wav|webm|x-wav))$/;
 const files = new Map();
@@ -45,6 +47,12 @@ const files = new Map();
 export function media(id) {
   if (!files.has(id)) files.set(id, fetchMedia(id));
   return files.get(id);
+}
+
+// After a reset another file may have the same id.
+export function forgetMedia() {
+  for (const file of files.values()) file.then(({ url }) => URL.revokeObjectURL(url), () => {});
+  files.clear();
 }
 
 async function fetchMedia(id) {
@@ -69,7 +77,7 @@ export async function follow(since, epoch, on) {
           if (event.epoch !== epoch) return on.restarted();
           wait = 250;
           on.found();
-        } else if (event.event === "gap") return on.restarted();
+        } else if (event.event === "gap" || event.event === "restarted") return on.restarted();
         else if (event.seq !== undefined) {
           seq = event.seq;
           on.event(event);

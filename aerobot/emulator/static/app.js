@@ -1,198 +1,204 @@
-// The phone: joins the store, the chat and the composer to the emulator's events.
+// The page: joins the store, the list, the chat, the composer and the drawer to the emulator's events.
 
-import { Refused, follow, get, post, takeToken, viewer } from "./api.js";
+import { Refused, follow, forgetMedia, get, post, takeToken, viewer } from "./api.js";
+import { makeActs } from "./acts.js";
+import { Bar } from "./bar.js";
 import { Chat } from "./chat.js";
+import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
-import { $, avatar, h, icon, time } from "./dom.js";
-import { summary, ticks } from "./bubbles.js";
-import * as sheets from "./sheets.js";
-import { Store } from "./store.js";
+import { $, h, icon } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { problem } from "./sheets.js";
+import { RECENT, Store } from "./store.js";
+import { World } from "./world.js";
 
-let store;
-let chat;
-let composer;
-let current = "";
-let online = true;
+const page = { current: { phone: "", number: "" }, online: true, choose, drawSoon, trouble };
+const acts = makeActs(page);
+page.acts = acts;
+acts.world = () => page.world.show();
 
-// -- drawing -----------------------------------------------------------------------------------------------------
+// -- drawing: once a frame, and only what has changed ------------------------------------------------------------
 
-const drawn = new Map(); // phone → {item, signature}: a row is only drawn anew when it says something new
+const changed = new Set(); // chats whose row says something new
+let due = false;
+let rebuild = false;
 
-function drawPhones() {
-  for (const [phone, { item }] of drawn) {
-    if (store.phones.has(phone)) continue;
-    item.remove();
-    drawn.delete(phone);
-  }
-  for (const phone of store.phones.values()) {
-    const { last } = phone;
-    const typing = store.typing(phone.phone);
-    const signature = [phone.name, last?.id, last?.status, typing, phone.unread, phone.phone === current].join("\n");
-    const before = drawn.get(phone.phone);
-    if (before?.signature === signature) continue;
-    const item = h("li", {}, phoneRow(phone, last, typing));
-    const focused = before?.item.contains(document.activeElement);
-    if (before) before.item.replaceWith(item);
-    else $("phones").append(item);
-    if (focused) item.firstElementChild.focus();
-    drawn.set(phone.phone, { item, signature });
-  }
-}
-
-function phoneRow(phone, last, typing) {
-  const line = typing ? "typing…" : last ? summary(last) : "No messages yet";
-  const badge = phone.unread ? h("span.badge", { "aria-label": `${phone.unread} unread` }, String(phone.unread)) : null;
-  return h("button.phone", { type: "button", "aria-current": phone.phone === current ? "true" : undefined, onclick: () => choose(phone.phone) },
-    avatar(phone.name),
-    h("span.phone-lines", {},
-      h("span.phone-top", {}, h("strong", { dir: "auto" }, phone.name), last ? h("time", {}, time(last.at)) : null),
-      h("span.phone-last", { data: { typing } }, last?.direction === "in" && !typing ? ticks(last.status) : null, h("span", { dir: "auto" }, line), badge)));
-}
-
-function drawBar() {
-  const typing = store.typing(current);
-  $("bot-name").textContent = store.number.name;
-  $("presence").textContent = online ? (typing ? "typing…" : "online") : "reconnecting…";
-  $("presence").dataset.state = online ? (typing ? "typing" : "online") : "lost";
-  $("mine").textContent = `${store.phones.get(current).name}’s phone`;
-  $("notice").hidden = !store.trouble;
-  $("notice").textContent = store.trouble;
-  document.title = store.phones.get(current).unread ? `(${store.phones.get(current).unread}) ${store.number.name}` : store.number.name;
-  chat.typing(typing);
+function drawSoon(...chats) {
+  for (const chat of chats) changed.add(chat.messages ? chat : page.store.chat(chat.phone, chat.number));
+  if (due) return;
+  due = true;
+  if (document.hidden) setTimeout(drawRest, 100);
+  else requestAnimationFrame(drawRest);
 }
 
 function drawRest() {
-  drawPhones();
-  drawBar();
+  due = false;
+  if (rebuild) page.chats.build();
+  else for (const chat of changed) page.chats.draw(chat);
+  rebuild = false;
+  changed.clear();
+  if (!page.open) return;
+  page.bar.draw();
+  page.chat.typing(page.store.typing(page.open));
+}
+
+function drawList() {
+  rebuild = true;
+  drawSoon();
 }
 
 // -- what a person does ------------------------------------------------------------------------------------------
 
-function choose(phone) {
-  current = phone;
+function choose(phone, number) {
+  const before = page.open;
+  page.current = { phone, number };
+  page.open = page.store.chat(phone, number);
   document.body.classList.add("in-chat");
-  chat.show(store.phones.get(phone));
-  composer.open(phone);
+  $("chat").hidden = false;
+  page.drawer.close();
+  page.chat.show(page.open);
+  page.composer.open(page.open);
   look();
-  drawRest();
+  if (before) drawSoon(before);
+  drawSoon(page.open);
+}
+
+// The last phone is gone: nothing to show until there is another one.
+function nobody() {
+  page.open = null;
+  page.current = { phone: "", number: "" };
+  page.drawer.close();
+  $("chat").hidden = true;
+  document.body.classList.remove("in-chat");
+  drawList();
 }
 
 function look() {
+  if (!page.open) return;
   const seen = document.visibilityState === "visible";
-  if (seen) store.phones.get(current).unread = 0;
-  post("/_/look", { viewer, phone: seen ? current : "" }).catch(() => {});
+  if (seen) page.open.unread.clear();
+  const { phone, number } = page.current;
+  post("/_/look", { viewer, phone: seen ? phone : "", number }).catch(() => {});
 }
 
-// Shows a message at once with a clock, sends it, and marks it if that failed.
-async function send(body, shown, request) {
-  const phone = current;
-  const client = `local-${crypto.randomUUID()}`;
-  const message = { id: client, phone, direction: "in", at: Date.now(), status: "clock", reactions: {}, about: body.about ?? "", ...shown };
-  store.put(message);
-  chat.add(message, true);
-  drawPhones();
-  const attempt = async () => {
-    message.status = "clock";
-    chat.redraw(message);
-    try {
-      await request(phone, client);
-    } catch (error) {
-      Object.assign(message, { status: "lost", problem: error.message, again: attempt });
-      chat.redraw(message);
-    }
-  };
-  await attempt();
-}
-
-const acts = {
-  bot: () => store.number.name,
-  quoted: (id) => store.find(id),
-  say(kind, { text, about, content }, shown) {
-    const body = { kind, text, about, content };
-    return send(body, shown, (phone, client) => post(`/_/phones/${encodeURIComponent(phone)}/messages`, { ...body, client }));
-  },
-  file(chosen, caption, about) {
-    const type = chosen.type.startsWith("image/") ? "image" : "document";
-    const shown = { type: "text", text: `${type === "image" ? "📷" : "📄"} ${chosen.name}`, content: {} };
-    return send({ about }, shown, (phone, client) => {
-      const form = new FormData();
-      for (const [key, value] of Object.entries({ caption, about: about ?? "", client })) form.append(key, value);
-      form.append("file", chosen, chosen.name);
-      return post(`/_/phones/${encodeURIComponent(phone)}/files`, form);
-    });
-  },
-  tap(message, kind, content, label) {
-    return acts.say(kind, { text: label, about: message.id, content }, { type: "text", text: label, content: {} });
-  },
-  sheet(message) {
-    sheets.list(message, ({ id, title, description }) => acts.tap(message, "list", { id, title, ...(description ? { description } : {}) }, title));
-  },
-  place(message) {
-    sheets.place((content) => {
-      const about = message?.id ?? composer.replyingTo();
-      acts.say("location", { about, content }, { type: "location", text: "", content });
-    });
-  },
-  contact() {
-    sheets.person((name, phone) => {
-      const [first_name, ...rest] = name.split(" ");
-      const last = rest.length ? { last_name: rest.join(" ") } : {};
-      const content = [{ name: { formatted_name: name, first_name, ...last }, phones: phone ? [{ phone, type: "CELL" }] : [] }];
-      acts.say("contacts", { about: composer.replyingTo(), content }, { type: "contacts", text: name, content });
-    });
-  },
-  reply: (message) => composer.reply(message),
-  react(message) {
-    sheets.react(message, (emoji) => {
-      const kind = emoji ? "reaction" : "reaction_removed";
-      post(`/_/phones/${encodeURIComponent(current)}/messages`, { kind, text: emoji || null, about: message.id }).catch((error) => trouble(error.message));
-    });
-  },
-  show: sheets.picture,
-  jump: (id) => chat.jump(id),
-  retry: (message) => message.again?.(),
-};
-
+// Says what went wrong: in the sheet that is open, else above the chat.
 function trouble(words) {
-  store.trouble = words;
-  drawBar();
+  if ($("sheet").open) return problem(words);
+  page.store.trouble = words;
+  drawSoon();
 }
 
 // -- what happens ------------------------------------------------------------------------------------------------
 
+const isOpen = (message) => page.store.chat(message.phone, message.number) === page.open;
+
+function stillOpen() {
+  const { store } = page;
+  if (store.phones.has(page.current.phone) && store.numbers.has(page.current.number)) return;
+  const phone = store.phones.keys().next().value;
+  if (phone) choose(phone, store.main);
+  else nobody();
+}
+
 const happened = {
-  phone: (event) => store.addPhone(event),
+  phone(event) {
+    page.store.addPhone(event);
+    if (!page.open) choose(event.phone, page.store.main);
+    drawList();
+  },
+  phone_gone({ phone }) {
+    page.store.dropPhone(phone);
+    stillOpen();
+    drawList();
+  },
+  phone_changed(event) {
+    page.store.movePhone(event);
+    if (page.current.phone === event.old) {
+      page.current.phone = event.phone;
+      look();
+    }
+    drawList();
+  },
+  number(event) {
+    page.store.numbers.set(event.number, event);
+    drawList();
+  },
   message({ message, client }) {
-    const changed = store.put(message, client);
-    const here = message.phone === current;
-    if (here && document.visibilityState === "visible") store.phones.get(current).unread = 0;
-    if (!here) return;
-    changed.forEach((found) => chat.redraw(found));
-    if (message.type !== "reaction") chat.add(message, message.direction === "in", client);
+    const again = page.store.put(message, client);
+    if (isOpen(message)) {
+      if (!document.hidden) page.open.unread.clear();
+      again.forEach((found) => page.chat.redraw(found));
+      if (message.type !== "reaction") page.chat.add(message, client);
+    }
+    drawSoon(message);
   },
   tick(event) {
-    const found = store.tick(event);
-    if (found?.phone === current) chat.tick(found);
+    const found = page.store.tick(event);
+    if (!found) return;
+    if (isOpen(found)) page.chat.tick(found);
+    drawSoon(found);
   },
   media({ wamid, media }) {
-    const found = store.find(wamid);
-    if (found) found.media = media;
-    if (found?.phone === current) chat.redraw(found);
+    const found = page.store.find(wamid);
+    if (!found) return;
+    found.media = media;
+    if (isOpen(found)) page.chat.redraw(found);
   },
-  typing({ phone, seconds }) {
-    store.types(phone, seconds);
-    setTimeout(drawRest, seconds * 1000 + 50);
+  typing(event) {
+    page.store.types(event);
+    types(event);
   },
-  webhook({ what, status, error, attempt }) {
-    if (status === 200) store.trouble = "";
+  window(event) {
+    page.store.opens(event);
+    drawSoon();
+  },
+  clock(event) {
+    page.store.setClock(event);
+    page.chat.renameDays();
+    drawWorld();
+  },
+  settings({ settings }) {
+    page.store.settings = settings;
+    drawWorld();
+  },
+  faults({ armed }) {
+    page.store.faults.armed = armed;
+    drawWorld();
+  },
+  waiting({ waiting }) {
+    page.store.waiting = waiting;
+    drawWorld();
+  },
+  webhook({ what, status, error, attempt, next_at: next }) {
+    const { store } = page;
+    if (status >= 200 && status < 300) store.trouble = "";
     else if (error === "not connected") store.trouble = "No bot is connected yet. Messages wait until one is.";
     else if (attempt === 0) store.trouble = `The webhook was ${error}.`;
-    else if (what === "message" || attempt > 1) store.trouble = `The bot’s webhook did not take this: ${error}. It is tried again.`;
+    else if (what === "message" || attempt > 1) store.trouble = `The bot’s webhook did not take this: ${error}.${next === null ? "" : " It is tried again."}`;
+    drawSoon();
+  },
+  challenge({ passed, error, status }) {
+    const why = error || (status === 200 ? "what came back is not its number" : `answered ${status}`);
+    if (!passed) trouble(`The webhook’s challenge failed: ${why}.`);
   },
   connected() {
-    store.trouble = "";
+    page.store.trouble = "";
+    drawSoon();
   },
 };
+
+function types({ phone, number, seconds }) {
+  const chat = page.store.chat(phone, number);
+  drawSoon(chat);
+  setTimeout(() => drawSoon(chat), seconds * 1000 + 50);
+}
+
+function drawWorld() {
+  page.world.refresh();
+  drawSoon();
+}
+
+// -- the start ---------------------------------------------------------------------------------------------------
 
 function gate(title, ...words) {
   $("app").hidden = true;
@@ -202,42 +208,48 @@ function gate(title, ...words) {
 
 const refused = () => gate("This address is out of date", "Its token is not accepted. Each start of the emulator makes a new one.", "Open the address that aerobot printed last; it ends in #token=…");
 
-function botFace() {
-  const image = h("img", { src: "/static/icon.svg", alt: "" });
-  return image;
-}
+const botFace = () => h("img", { src: "/static/icon.svg", alt: "" });
 
 async function load() {
-  const state = await get("/_/state");
-  store = new Store(state);
-  if (!store.phones.has(current)) current = store.phones.keys().next().value;
-  choose(current);
-  for (const seconds of Object.values(state.typing)) setTimeout(drawRest, seconds * 1000 + 50);
+  const state = await get(`/_/state?recent=${RECENT}`);
+  const store = new Store(state);
+  forgetMedia();
+  page.store = store;
+  page.open = null;
+  const { phone, number } = page.current;
+  if (!store.phones.size) nobody();
+  else choose(store.phones.has(phone) ? phone : store.phones.keys().next().value, store.numbers.has(number) ? number : store.main);
+  drawList();
+  state.typing.forEach(types);
+  page.world.refresh();
   follow(state.seq, state.epoch, {
     event(event) {
       happened[event.event]?.(event);
-      drawRest();
+      page.drawer.happened(event);
     },
     found() {
-      online = true;
+      page.online = true;
       look();
-      drawBar();
+      drawSoon();
     },
     lost() {
-      online = false;
-      drawBar();
+      page.online = false;
+      drawSoon();
     },
     refused,
-    restarted: () => load().catch(failed),
+    restarted: again,
   });
+}
+
+// The world began anew, or too much was missed: once it can be reached, all of it is loaded again.
+function again() {
+  load().catch((error) => (error instanceof Refused ? failed(error) : setTimeout(again, 1000)));
 }
 
 function failed(error) {
   if (error instanceof Refused && error.status === 401) refused();
-  else gate("The emulator does not answer", text(error), "Start it again and open the address that it prints.");
+  else gate("The emulator does not answer", error?.message ?? String(error), "Start it again and open the address that it prints.");
 }
-
-const text = (error) => error?.message ?? String(error);
 
 function start() {
   if (!takeToken()) {
@@ -249,30 +261,20 @@ function start() {
   load().catch(failed);
 }
 
-for (const [id, name] of [["add-phone", "plus"], ["back", "back"], ["down", "down"], ["attach", "clip"], ["send", "send"]]) $(id).append(icon(name));
-$("bot-avatar").append(botFace());
-chat = new Chat(acts);
-composer = new Composer(acts);
-$("add-phone").addEventListener("click", () => sheets.newPhone(async (name, phone) => {
-  try {
-    choose((await addPhone(name, phone)).phone);
-  } catch (error) {
-    trouble(error.message);
-  }
-}));
-async function addPhone(name, phone) {
-  const made = await post("/_/phones", { name, phone });
-  store.addPhone({ ...made, name });
-  return made;
-}
+for (const [id, name] of [["add-phone", "plus"], ["world", "world"], ["back", "back"], ["down", "down"], ["attach", "clip"], ["send", "send"]]) $(id).append(icon(name));
+Object.assign(page, { chats: new Chats(page), bar: new Bar(page), chat: new Chat(acts), composer: new Composer(acts), drawer: new Drawer(page), world: new World(page) });
+$("add-phone").addEventListener("click", acts.newPhone);
+$("world").addEventListener("click", acts.world);
+$("mine").addEventListener("click", acts.person);
 $("back").addEventListener("click", () => {
   document.body.classList.remove("in-chat");
-  $("phones").querySelector("button")?.focus();
+  page.chats.focus();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!store) return;
+  if (!page.open) return;
   look();
-  drawRest();
+  drawSoon(page.open);
+  if (document.hidden) drawRest(); // no frame comes while nobody looks
 });
 addEventListener("hashchange", () => location.reload());
 start();

@@ -1,14 +1,18 @@
-// The line at the bottom: writing, attaching, replying. Enter sends, Shift+Enter breaks the line.
+// The line at the bottom: writing, attaching, replying. Enter sends, Shift+Enter breaks the line, Arrow up in an
+// empty line goes to the messages.
 
 import { summary } from "./bubbles.js";
-import { $, h, icon } from "./dom.js";
-import * as sheets from "./sheets.js";
+import { $, h, icon, sign } from "./dom.js";
+import * as sends from "./sends.js";
 
 const KINDS = [
-  ["photo", "Photo or video", "image/*,video/*"],
-  ["file", "Document", ""],
-  ["pin", "Location", null],
-  ["person", "Contact", null],
+  ["photo", "Photo or video"],
+  ["file", "Document"],
+  ["mic", "Voice message"],
+  ["sticker", "Sticker"],
+  ["pin", "Location"],
+  ["person", "Contact"],
+  ["more", "Something else…"],
 ];
 
 export class Composer {
@@ -27,13 +31,18 @@ export class Composer {
     this.#menu();
   }
 
-  open(phone) {
-    if (this.phone !== undefined) this.drafts.set(this.phone, this.field.value);
-    this.phone = phone;
-    this.field.value = this.drafts.get(phone) ?? "";
+  open(chat) {
+    const key = `${chat.phone} ${chat.number}`;
+    if (this.key) this.drafts.set(this.key, this.field.value);
+    this.key = key;
+    this.field.value = this.drafts.get(key) ?? "";
     this.reply(null);
     this.#fit();
     if (matchMedia("(hover: hover)").matches) this.field.focus();
+  }
+
+  focus() {
+    this.field.focus();
   }
 
   reply(message) {
@@ -41,10 +50,18 @@ export class Composer {
     const box = $("replying");
     box.hidden = !message;
     if (!message) return box.replaceChildren();
-    const who = message.direction === "in" ? "You" : this.acts.bot();
-    const shut = h("button.round", { type: "button", "aria-label": "Do not reply to this", onclick: () => this.reply(null) }, icon("close"));
-    box.replaceChildren(h("span.quote", { data: { side: message.direction === "in" ? "mine" : "theirs" } }, h("strong", {}, who), h("span", { dir: "auto" }, summary(message).slice(0, 160))), shut);
+    const who = message.direction === "in" ? "You" : this.acts.bot(message);
+    const quote = h("span.quote", { data: { side: message.direction === "in" ? "mine" : "theirs" } }, h("strong", {}, who), h("span", { dir: "auto" }, summary(message).slice(0, 160)));
+    box.replaceChildren(quote, sign("close", "Do not reply to this", () => this.reply(null)));
     return this.field.focus();
+  }
+
+  // The words in the line, once; others where there are none.
+  draft(otherwise) {
+    const words = this.field.value.trim();
+    this.field.value = "";
+    this.#fit();
+    return words || otherwise;
   }
 
   // The message being replied to, once.
@@ -59,8 +76,7 @@ export class Composer {
     if (!words) return;
     this.field.value = "";
     this.#fit();
-    const about = this.replyingTo();
-    this.acts.say("text", { text: words, about }, { type: "text", text: words, content: { body: words }, about });
+    this.acts.say("text", { text: words, about: this.replyingTo() }, { type: "text", text: words, content: { body: words } });
   }
 
   #key(event) {
@@ -68,6 +84,10 @@ export class Composer {
       event.preventDefault();
       this.#send();
     } else if (event.key === "Escape" && this.about) this.reply(null);
+    else if (event.key === "ArrowUp" && !this.field.value) {
+      event.preventDefault();
+      this.acts.read();
+    }
   }
 
   #fit() {
@@ -79,7 +99,7 @@ export class Composer {
 
   #menu() {
     const menu = $("menu");
-    const items = KINDS.map(([name, label, accept]) => h("button", { type: "button", role: "menuitem", tabindex: "-1", data: { name }, onclick: () => this.#attach(name, accept) }, h("span.dot", {}, icon(name)), label));
+    const items = KINDS.map(([name, label]) => h("button", { type: "button", role: "menuitem", tabindex: "-1", data: { name }, onclick: () => this.#attach(name) }, h("span.dot", {}, icon(name)), label));
     menu.replaceChildren(...items);
     $("attach").addEventListener("click", () => this.#toggle(menu.hidden));
     menu.addEventListener("keydown", (event) => {
@@ -102,20 +122,32 @@ export class Composer {
     else if (focus) $("attach").focus();
   }
 
-  #attach(name, accept) {
+  #attach(name) {
     this.#toggle(false);
-    if (name === "pin") this.acts.place(null);
-    else if (name === "person") this.acts.contact();
-    else {
-      $("file").accept = accept;
-      $("file").click();
-    }
+    const about = () => this.replyingTo();
+    const does = {
+      photo: () => this.#pick("image/*,video/*"),
+      file: () => this.#pick(""),
+      mic: () => sends.voice((file) => this.acts.file(file, { about: about(), kind: "voice" }), () => this.#pick("audio/*", "voice")),
+      sticker: () => sends.sticker((file) => this.acts.file(file, { about: about(), kind: "sticker" })),
+      pin: () => this.acts.place(null),
+      person: () => this.acts.contact(),
+      more: () => sends.more(this.acts),
+    };
+    does[name]();
+  }
+
+  #pick(accept, kind = "") {
+    this.kind = kind;
+    $("file").accept = accept;
+    $("file").click();
   }
 
   #picked() {
     const [chosen] = $("file").files;
     $("file").value = "";
-    if (chosen) this.#offer(chosen);
+    if (chosen) this.#offer(chosen, this.kind);
+    this.kind = "";
   }
 
   #files(data, event) {
@@ -125,8 +157,8 @@ export class Composer {
     this.#offer(chosen);
   }
 
-  #offer(chosen) {
+  #offer(chosen, kind = "") {
     const about = this.replyingTo();
-    sheets.file(chosen, (caption) => this.acts.file(chosen, caption, about));
+    sends.file(chosen, (caption) => this.acts.file(chosen, { caption, about, kind }));
   }
 }

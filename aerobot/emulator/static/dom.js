@@ -19,6 +19,22 @@ const PATHS = {
   tick: "M5 12.8l4.3 4.2L18.5 7",
   ticks: "M1.5 12.8l4.3 4.2L15 7M10.2 16l1.1 1L20.5 7",
   alert: "M12 20.5a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17zM12 7.8v5M12 16.1v.1",
+  world: "M4 8h9M17 8h3M4 16h3M11 16h9M15 10.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4zM9 18.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4z",
+  inspect: "M8.5 7.5L4 12l4.5 4.5M15.5 7.5L20 12l-4.5 4.5M13.4 5.5l-2.8 13",
+  mic: "M12 14.5a3 3 0 0 0 3-3v-5a3 3 0 0 0-6 0v5a3 3 0 0 0 3 3zM6 11.5a6 6 0 0 0 12 0M12 17.5V21",
+  sticker: "M13.5 20H7a3 3 0 0 1-3-3V7a3 3 0 0 1 3-3h10a3 3 0 0 1 3 3v6.5zM20 13.5h-3.5a3 3 0 0 0-3 3V20M8.5 9.5v.1M14.5 9.5v.1M8.8 12.6a3.4 3.4 0 0 0 3.7 1.6",
+  more: "M5.5 12h.01M12 12h.01M18.5 12h.01",
+  forward: "M14.5 7l5 5-5 5M19.5 12H10a5.5 5.5 0 0 0-5.5 5.5V19",
+  ad: "M4 10v4h3l7 4V6l-7 4zM17.5 9.5a3.5 3.5 0 0 1 0 5M8 14.5l1.2 4.5h2.2l-1-3.7",
+  bolt: "M13 3.5L5.5 13.5H11l-1 7 7.5-10H12z",
+  call: "M6.5 4h3l1.5 4-2 1.3a10.5 10.5 0 0 0 5.7 5.7l1.3-2 4 1.5v3a2 2 0 0 1-2.2 2A15.5 15.5 0 0 1 4.5 6.2 2 2 0 0 1 6.5 4z",
+  copy: "M9 8.5h9A1.5 1.5 0 0 1 19.5 10v9a1.5 1.5 0 0 1-1.5 1.5H9A1.5 1.5 0 0 1 7.5 19v-9A1.5 1.5 0 0 1 9 8.5zM4.5 15.5V5A1.5 1.5 0 0 1 6 3.5h9",
+  again: "M19.5 12a7.5 7.5 0 1 1-2.2-5.3L19.5 9M19.5 4v5h-5",
+  pause: "M8.5 5.5v13M15.5 5.5v13",
+  cart: "M3.5 4.5h2.6l2 10.5h9.4l2-7.5H7M9.5 19.6v.1M16.5 19.6v.1",
+  edit: "M4.5 19.5l1-4L16 5a2 2 0 0 1 3 3L8.5 18.5zM14 7l3 3",
+  trash: "M5 7h14M10 7V4.5h4V7M7 7l.8 12.5h8.4L17 7M10.5 10.5v6M13.5 10.5v6",
+  wave: "M5 10v4M9 6.5v11M13 9v6M17 5v14M20.5 10.5v3",
   form: "M6 4.5h12A1.5 1.5 0 0 1 19.5 6v12a1.5 1.5 0 0 1-1.5 1.5H6A1.5 1.5 0 0 1 4.5 18V6A1.5 1.5 0 0 1 6 4.5zM8.5 9h7M8.5 12.5h7M8.5 16h4",
 };
 
@@ -64,7 +80,7 @@ export function safeUrl(value) {
   }
 }
 
-const HUES = ["#5b53d6", "#0e8a7d", "#c2577a", "#b7791f", "#3b82c4", "#7a5bb5", "#4c8a3f", "#c0603a"];
+const HUES = ["#5b53d6", "#0c7a6f", "#b44a6d", "#96620f", "#2f72b3", "#7a5bb5", "#447c38", "#ad5230"];
 
 export function avatar(name, extra = "") {
   const letters = text(name).trim().split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase();
@@ -75,8 +91,15 @@ export function avatar(name, extra = "") {
   return element;
 }
 
+// A button that is only a sign; its name is what it is called aloud and in the tooltip.
+export function sign(name, label, onclick, attributes = {}) {
+  return h("button.round", { type: "button", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
+}
+
+const CLOCK = new Intl.DateTimeFormat([], { hour: "numeric", minute: "2-digit" }); // made once: making one is slow
+
 export function time(at) {
-  return new Date(at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  return CLOCK.format(at);
 }
 
 export function day(at, now = Date.now()) {
@@ -84,8 +107,19 @@ export function day(at, now = Date.now()) {
   const days = Math.round((start(now) - start(at)) / 86_400_000);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
+  if (days === -1) return "Tomorrow";
   if (days > 1 && days < 7) return new Date(at).toLocaleDateString([], { weekday: "long" });
   return new Date(at).toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" });
+}
+
+// Seconds in the two largest units that matter: "23 h 12 min", "8 d", "40 s"; hours up to two days.
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  const days = whole < 172_800 ? 0 : Math.floor(whole / 86400);
+  const [hours, minutes] = [Math.floor((whole - days * 86400) / 3600), Math.floor((whole % 3600) / 60)];
+  const parts = days ? [[days, "d"], [hours, "h"]] : [[hours, "h"], [minutes, "min"]];
+  return parts.filter(([count]) => count).map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
 export function size(bytes) {

@@ -1,0 +1,31 @@
+// One second of a tone, Opus in Ogg, for voice messages where there is no recording at hand.
+
+const OGG = [
+  "T2dnUwACAAAAAAAAAACMZWNHAAAAAJv7uAcBE09wdXNIZWFkAQE4AYC7AAAAAABPZ2dTAAAAAAAAAAAAAIxlY0cBAAAAX2ewAQE+T3B1c1RhZ3",
+  "MNAAAATGF2ZjU5LjI3LjEwMAEAAAAdAAAAZW5jb2Rlcj1MYXZjNTkuMzcuMTAwIGxpYm9wdXNPZ2dTAACAuwAAAAAAAIxlY0cCAAAABf4xojIy",
+  "KCwyNTAwLjAxJzApLiUtHiMeIR0iKxomJBweGSIdGhkZHRsbHBwdGh0cHBgdGh8cHUiCLrdsVrf0AAHlzZ4BRlCFl7c8k8kXWcMRmkHfAJ7y1z",
+  "q2I4vf3+wAQ10tcJaaf1ZkSKSIVzxJiR/HbyJLg86cFEHz+2HRuoCVSzZffjrbbphxOJbhr7BcHUicG1JWziN1xOFs5CGrx/kWxSO8B9gtjB6h",
+  "8tzOy0dF/t73rNS3LbrH0pSESJwbUlbOH+se/CrBvc+PuugBDOhF/LFehfUbNRQpPxQ0F6Y1HmxEUybhBk5Yj98fbIBInBtRtBy/SilpKDODZT",
+  "byFlnHZXu4+1pHHof6RH0CSeccLAqV4B7AwFIn+tb7e8kWpDNvkUicG1JWziN1190zz1xs9JYlNtRiTwjdtHnHJGNjNa5DWlN8Wu89YzvzA33T",
+  "Pd7SdEicG1G0HL+ouBB30bHOc8sk+fwn6oOt1fe+wXLKvi78KgGaXZTRThdedzCyeQSaD0icG1JWziN1xOGR8Qw6vglyhQVPAP1+SPcz98dVBD",
+  "YbzLl20QNC8726bdaysJhInJOSVs4iKkVAR6C4noEUtxoRto2BZ/dwNhZ6x8T27LI1sWgmHI5UJbVipWey8+BInJOSVs4iKrc5jdXAH9vAaC/y",
+  "FtRj7bk1MSKNwsS1K4glH58aqn0ciGnE8TlS/vdkSJyTl2baVy74+MLWpcwLOHY4aXfdlhP8BP/eY4zqarbUPKvt8OrhSJycF8E6UzQYNzwl+f",
+  "ov+DYBo6Su3FfoW7PDPbWY8N438COMxYVc+L4/CNhnvZCASJ1o+XhcjBR6TgEtnrRyqnt48ZvRyERepzLqL/rG6Bqj5yPPnL0QpoBInWj5eFyI",
+  "K4JshavE5GXav35pgacPbQVjf8/kouLI9iFm60qkt/Ru0OaZjN/gSJ1o+XhcgaR/i+MrMyHe8u+ai1/6ZjzGyvF+m8YcbEBOKQuX7UidaQdLfo",
+  "lCv3Zfu45tbRj9R+Fjm/rIfwEPOBV9N7wA4BD+PVmsl8xlIp16QEiesVl4XII1aNnQ/jjfdIw4hm3FF3gyXMX4gBQSQEiesVl4XIwUek2qYqpx",
+  "TNXT4wupjUmB+LwXzwgMoDAp1VWASJ6xWXhciFc2Fx3tyzXleE0MyA/RhE8EKQgsGI2wSJ6xWXhciDBGAjzpZx+DHbLuhSD1JvMM5FnNd1qgpy",
+  "PASJ6xpUi5rLUxe48L8n6V6b//SqH6RVdd8EpbLUBIns07x3LSaN3nFPoFMExO8WzOs+Kjw7ouaffHjnOu8huQSKHGzZZK6auyL+e3P5kF9/tp",
+  "+TBiTwDe/rcpX9SFymcpFgQ3WcjRfFd00EiiJHIn9nBfQY8S/bvaaznPm/BCM1yiq2GQSKImdra46AVLFwpiGFAkLWsvontqRIOnwPS6yqP5j7",
+  "r8r0w2nRRIpJPTIZcbcE7znOB1pD2AzY3MlfRk1JXe8JEt1gx+nWiI+eBIooK0gDZDPFVwFOhezAbw3pX6Jq7HwCYSYSuASKKLTAm0H+xMEuGt",
+  "G2Nzi29IBbwvXZ+H6qGZSh6gSKKCtIA2Qzqjoxu1tX2AX+bM74K5vcDqMEijbta2uOgFSxb/Y7xYsKNZ9dNpMtWyBsjlXWZPJqnCc6BIOd0uYr",
+  "o5n+Ra9byChmRjsXWUVLAgjBlplwOCekg6jpHccn1duIXxe113mdeQjcRQ8x3djQD4SDqOkdxydm+q8Ia20TjP0tAUNNkXmhEjcEg6jpHccoQP",
+  "U5H+SAWy7JeZ7LYjjypb7+RIOo6R3HJ+zt9a2rNG1B3pOO0boFH7b4yPZ6apTEg6jpHcciiQZgP9iCu/CgT+jTU/y01GMfpmgEg6jpHccn2ctK",
+  "AkbvxsX9qT2qkRrgPFW5DnuEg6jpHccnZi1uN4vCE4OTPtMgmZ3RDKM1B8qTRIOo6R3HJ2+jze2NXFtobvifkUeEneoNtvhYIQSDqOkdxycMeA",
+  "oJC5CjD2/r8W1ejl4yIpOvI77e9IOo6R3HIp54swjnQqxv5k/PR1aDg1lcc+L0g6jpHccn7z/aBTGEAZbxgn0JMoJDYDKzHkO3VqSDqOkdxydo",
+  "l5sEcjblNrilcRyIejS3ssATTEdEg6jpHccoRQCztngazs5AVAhWwSHUfH6gUwAlRIOo6R3HKET8m5cvFTOGyQy9jWtlDyogJIOk4hltVtTsH4",
+  "ehkjzsl938bwPiC200bwyZQeXEg5viHccn2cgBhv7V7+HD/B+pernVomwyaASDm+Idxyd6Gyv3+zpp5/JIDvwhWJ6xe/MOndXqvDgEg5viHcco",
+  "RS2i/xrZWfOICerRCqC5EtpWsqBjBIOb4h3HJ/LVRWwLco84obPWcnNaIAw3hHKmlLV09nZ1MABLi8AAAAAAAAjGVjRwMAAAAZ/nK8ARVIguCe",
+  "DpN90+fdwq7k3FdUEX5a7og=",
+].join("");
+
+export const VOICE = () => Uint8Array.from(atob(OGG), (letter) => letter.charCodeAt(0));

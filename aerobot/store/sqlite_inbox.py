@@ -267,6 +267,8 @@ def failure_json(failure: Failure | None) -> str:
 def storable(text: str) -> str:
     """Text that any database takes: what cannot be encoded, and NUL, becomes visible escapes."""
     if "\x00" not in text:
+        if text.isascii():
+            return text
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:

@@ -69,7 +69,7 @@ class Worker:
                 try:
                     if len(self._tasks) >= self._concurrency:
                         await self._rest(None)
-                    elif not await self._claim():
+                    elif not await self._claim() and not self._wake.is_set():
                         await self._rest(await self._store.due_in())
                 except StoreUnavailable as error:
                     self._trouble(error)
@@ -229,8 +229,11 @@ class Worker:
                 raise EngineError("it cancelled itself")
             return asking.result()
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            elif not asking.cancelled():
+                asking.exception()  # seen, even where we are being cancelled ourselves
 
     async def _turn(self, bot: HostedBot, work: Work) -> Turn:
         history: tuple[Said, ...] = ()

@@ -56,7 +56,7 @@ class Front:
             limits=self._limits,
         )
         self._listener = await listen(
-            self.public.app(), "127.0.0.1", 0, key="serve.port", free=False, gate=self.public.gate
+            self.public.answer, "127.0.0.1", 0, key="serve.port", free=False, gate=self.public.gate
         )
         self.port = int(self._listener.url.rpartition(":")[2])
         self.path = path_of(BOT)

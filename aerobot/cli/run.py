@@ -1,5 +1,6 @@
 """`aerobot serve`: the local host."""
 
+import gc
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -142,6 +143,8 @@ async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, 
     if validate and settings_bot(settings) is not None:
         check(terminal, settings)  # what is wrong is said; messages are taken and kept all the same
     ready = await host.start()
+    gc.freeze()  # what a start leaves behind stays: the collector need not look at it again and again
+    gc.set_threshold(10_000)
     try:
         if terminal.json:
             show(ready)

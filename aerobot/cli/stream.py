@@ -54,6 +54,8 @@ class Stream:
         if self._terminal.json:
             self._as_json(event)
             return
+        if self._terminal.quiet and not isinstance(event, events.Notice):
+            return  # it would be made up and not be shown
         render = self._renderers.get(type(event))
         if render is not None:
             render(event)

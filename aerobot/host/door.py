@@ -34,7 +34,9 @@ class Door(asyncio.Protocol):
         self._idle = False
         self._head = 0
         self._tail = b""
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._ends: float | None = None
         self._let_in = False
 
     # -- what asyncio says --------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ class Door(asyncio.Protocol):
     def begin(self) -> None:
         """A whole head is there: its request is being served."""
         self._in_head = False
-        self._stop()
+        self._ends = None
 
     def drain(self, seconds: float) -> None:
         """It is answered before its body was read: what still comes is thrown away, and the connection ends."""
@@ -140,17 +142,32 @@ class Door(asyncio.Protocol):
         return len(seen) - end
 
     def _expect(self, seconds: float) -> None:
-        self._stop()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
+        """Wait no longer than that. A timer that runs already and ends sooner will look again: most never have to."""
+        self._ends = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._ends:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._ends, self._look)
 
     def _stop(self) -> None:
+        self._ends = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _look(self) -> None:
+        """The time is over, or it was prolonged meanwhile, or nothing is waited for."""
+        self._timer = None
+        if self._ends is None:
+            return
+        if self._ends > self._loop.time():
+            self._timer = self._loop.call_at(self._ends, self._look)
+        else:
+            self._late()
+
     def _late(self) -> None:
         """Nothing came in time; that is told only where something had begun."""
-        self._timer = None
         begun = self._head > 0
         why = f"no whole request came within {self._head_seconds:g} s" if begun else ""
         self._gate.turn_away(self, why, _SLOW if begun else b"")

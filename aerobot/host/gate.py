@@ -7,8 +7,7 @@ only as many newcomers as there are places, all between its connecting and its s
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,23 +70,23 @@ class Gate:
 
     # -- what the listener says ---------------------------------------------------------------------------------
 
-    @contextmanager
-    def serving(self, request: "web.Request") -> Iterator[None]:
-        """While a request is served: its head is there; at the end the connection may rest."""
-        transport = request.transport
-        door = self._doors.get(transport)
+    def begin(self, request: "web.BaseRequest") -> Door | None:
+        """A request is served from here to ``end``: its head is there. Returns its connection, if we have it."""
+        door = self._doors.get(request.transport)
         if door is not None:
             door.begin()
-        try:
-            yield
-        finally:
-            if door is not None and transport in self._doors:
-                self._held -= door.held
-                next_step = door.rest if request.content.is_eof() else door.drain
-                next_step(self.limits.idle_seconds)
-                self._waits(door)
+        return door
 
-    def all_here(self, request: "web.Request") -> None:
+    def end(self, request: "web.BaseRequest", door: Door | None) -> None:
+        """It is served: its connection may rest."""
+        if door is None or door.transport not in self._doors:
+            return
+        self._held -= door.held
+        next_step = door.rest if request.content.is_eof() else door.drain
+        next_step(self.limits.idle_seconds)
+        self._waits(door)
+
+    def all_here(self, request: "web.BaseRequest") -> None:
         """The body is there: from now on the caller waits for us, and is closed for nobody."""
         door = self._doors.get(request.transport)
         if door is not None:

@@ -5,7 +5,7 @@ what is not authentic is refused, and only the operator learns why. Nothing that
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aiohttp import ClientPayloadError, web
@@ -14,13 +14,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aerobot import events
 from aerobot.errors import StoreUnavailable
 from aerobot.host.gate import Gate, Limits
-from aerobot.host.paths import PATH
+from aerobot.host.paths import path_of
 from aerobot.store.base import Delivery, HostedBot, Outcome, Store
 from aerobot.store.roster import Roster
 from aerobot.whatsapp import graph, signature, webhook
 from aerobot.whatsapp.messages import Message, Receipt
 from aerobot.whatsapp.webhook import Reading
 
+_PREFIX = path_of("")
+_READING = ("GET", "HEAD")
 READ_AT_ONCE = 128 * 1024
 """Bytes that are read in about a millisecond."""
 
@@ -62,40 +64,39 @@ class PublicListener:
         self.ready = False
         self._on_previous: set[str] = set()
 
-    def app(self) -> web.Application:
-        """The routes, for a runner."""
-        app = web.Application(client_max_size=self.gate.limits.body_bytes, middlewares=[self._guard])
-        app.router.add_get(PATH, self._handshake)
-        app.router.add_post(PATH, self._deliver)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        return app
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request, for ``listen``: four paths need no router, and each delivery would pay for one.
 
-    @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """What nobody foresaw is told, and repeated by Meta; a connection whose body was not read ends here."""
-        with self.gate.serving(request):
-            try:
-                return _ended(request, await handler(request))
-            except web.HTTPException as refused:
-                _ended(request, refused)
-                raise
-            except Exception as error:
-                self._unforeseen("public listener", error)
-                return _ended(request, web.Response(status=503, text="try again"))
+        What nobody foresaw is told, and repeated by Meta; a connection whose body was not read ends with the answer.
+        """
+        door = self.gate.begin(request)
+        try:
+            return _ended(request, await self._answered(request))
+        except Exception as error:
+            self._unforeseen("public listener", error)
+            return _ended(request, web.Response(status=503, text="try again"))
+        finally:
+            self.gate.end(request, door)
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok")
-
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _answered(self, request: web.BaseRequest) -> web.Response:
+        path, method = request.path, request.method
+        bot_id = path.removeprefix(_PREFIX)
+        if bot_id and bot_id != path and "/" not in bot_id:
+            if method == "POST":
+                return await self._deliver(request, bot_id)
+            return self._handshake(request, bot_id) if method in _READING else _not_allowed("GET,HEAD,POST")
+        if path not in ("/healthz", "/readyz"):
+            return web.Response(status=404, text="404: Not Found")
+        if method not in _READING:
+            return _not_allowed("GET,HEAD")
+        if path == "/healthz":
+            return web.Response(text="ok")
         return web.Response(text="ready") if self.ready else web.Response(status=503, text="not ready")
 
     # -- the handshake ------------------------------------------------------------------------------------------
 
-    async def _handshake(self, request: web.Request) -> web.Response:
-        bot = self._roster.get(request.match_info["bot_id"])
+    def _handshake(self, request: web.BaseRequest, bot_id: str) -> web.Response:
+        bot = self._roster.get(bot_id)
         if bot is None:
             return self._unknown(request)
         token = bot.verify_token
@@ -107,13 +108,16 @@ class PublicListener:
 
     # -- a delivery ---------------------------------------------------------------------------------------------
 
-    async def _deliver(self, request: web.Request) -> web.Response:
-        bot = self._roster.get(request.match_info["bot_id"])
+    async def _deliver(self, request: web.BaseRequest, bot_id: str) -> web.Response:
+        bot = self._roster.get(bot_id)
         if bot is None:
             return self._unknown(request)
         try:
-            async with asyncio.timeout(self.gate.limits.body_seconds):
-                body = await _body(request, self.gate.limits.body_bytes)
+            if request.content.is_eof():  # it came with its head, as most do: nothing has to be waited for
+                body = _bounded(request.content.read_nowait(), self.gate.limits.body_bytes)
+            else:
+                async with asyncio.timeout(self.gate.limits.body_seconds):
+                    body = await _body(request, self.gate.limits.body_bytes)
         except TimeoutError:
             reason = f"a body that did not come within {self.gate.limits.body_seconds:g} s"
             return self._refuse(request, 408, reason, "Meta sends at once: this was not Meta.")
@@ -136,7 +140,7 @@ class PublicListener:
             return self._refuse(request, 403, "the bot has no app secret and this listener is exposed", remedy)
         return await self._keep(request, bot, body)
 
-    async def _keep(self, request: web.Request, bot: HostedBot, body: bytes) -> web.Response:
+    async def _keep(self, request: web.BaseRequest, bot: HostedBot, body: bytes) -> web.Response:
         signed = bot.app_secret is not None
         try:
             reading = await _read(body, bot.phone_number_id)
@@ -166,7 +170,7 @@ class PublicListener:
     async def _stored(self, delivery: Delivery) -> tuple[Outcome, ...]:
         """Store a delivery; what the store chokes on is kept as raw bytes."""
         try:
-            return await asyncio.shield(self._store.receive(delivery))
+            return await self._store.receive(delivery)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -212,11 +216,11 @@ class PublicListener:
     def _unforeseen(self, where: str, error: Exception) -> None:
         self._emit(events.Unexpected(at=self._store.now(), where=where, error=f"{type(error).__name__}: {error}"))
 
-    def _unknown(self, request: web.Request) -> web.Response:
+    def _unknown(self, request: web.BaseRequest) -> web.Response:
         remedy = "Is the id in the callback URL this bot's?"
         return self._refuse(request, 404, "a bot that this host does not run", remedy)
 
-    def _refuse(self, request: web.Request, status: int, reason: str, remedy: str) -> web.Response:
+    def _refuse(self, request: web.BaseRequest, status: int, reason: str, remedy: str) -> web.Response:
         """Refuse: the operator is told why, the caller only that."""
         self._emit(
             events.Rejected(at=self._store.now(), status=status, reason=reason, remedy=remedy, path=request.path[:200])
@@ -256,7 +260,11 @@ def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> ev
     )
 
 
-def _ended(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+def _not_allowed(methods: str) -> web.Response:
+    return web.Response(status=405, text="405: Method Not Allowed", headers={"Allow": methods})
+
+
+def _ended(request: web.BaseRequest, answer: web.StreamResponse) -> web.StreamResponse:
     """The answer; where the body was not read, the connection ends with it."""
     if not request.content.is_eof():
         answer.force_close()
@@ -270,7 +278,11 @@ async def _read(body: bytes, number: str) -> Reading:
     return await asyncio.to_thread(webhook.read, body, phone_number_id=number)
 
 
-async def _body(request: web.Request, most: int) -> bytes | None:
+def _bounded(content: bytes, most: int) -> bytes | None:
+    return content if len(content) <= most else None
+
+
+async def _body(request: web.BaseRequest, most: int) -> bytes | None:
     """The raw bytes, or ``None`` where there are too many."""
     if (request.content_length or 0) > most:
         return None

@@ -16,7 +16,7 @@ from aerobot.config import Settings, state_folder
 from aerobot.engine import Engine, choose
 from aerobot.host import record
 from aerobot.host.paths import path_of
-from aerobot.runtime.listening import Listener, listen
+from aerobot.runtime.listening import Answer, Listener, listen
 from aerobot.runtime.meta import MetaSide
 from aerobot.runtime.retention import keep_short
 from aerobot.runtime.values import LOOPBACK, Counts, Options, check_exposure, database_path, limits, settings_bot
@@ -180,10 +180,12 @@ class Host:
             about=self._about,
         )
         self._followers.append(private.told)
-        self.local_url = await self._open(self.public.app(), "serve.host", "serve.port", self.public.gate)
+        self.local_url = await self._open(self.public.answer, "serve.host", "serve.port", self.public.gate)
         self.private_url = await self._open(private.app(), "serve.private_host", "serve.private_port")
 
-    async def _open(self, app: "web.Application", host_key: str, port_key: str, gate: "Gate | None" = None) -> str:
+    async def _open(
+        self, app: "web.Application | Answer", host_key: str, port_key: str, gate: "Gate | None" = None
+    ) -> str:
         host, port = self.settings.text(host_key), self.settings.get(port_key)
         listener = await listen(app, host, port, key=port_key, free=self.options.free_ports, gate=gate)
         self._listeners.append(listener)

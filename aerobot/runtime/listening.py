@@ -3,9 +3,9 @@
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aerobot.errors import ConfigError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aerobot.host.gate import Gate
 
+Answer = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
 BACKLOG = 128
 """Connections that the system keeps until they are accepted."""
 LINGER = 2.0
@@ -25,7 +26,7 @@ class Listener:
     """A port that is listened on, and its address."""
 
     url: str
-    runner: "web.AppRunner"
+    runner: "web.BaseRunner"
     server: asyncio.Server
     gate: "Gate | None"
 
@@ -38,23 +39,25 @@ class Listener:
 
 
 async def listen(
-    app: "web.Application", host: str, port: int, *, key: str, free: bool, gate: "Gate | None" = None
+    app: "web.Application | Answer", host: str, port: int, *, key: str, free: bool, gate: "Gate | None" = None
 ) -> Listener:
-    """Serve ``app`` there, through ``gate`` where one is given; with ``free`` on another port where it is taken.
+    """Serve ``app``, or a function that answers every request, through ``gate`` where one is given.
 
-    ``ConfigError`` names ``key``, the setting of the port.
+    With ``free`` on another port where it is taken. ``ConfigError`` names ``key``, the setting of the port.
     """
     from aiohttp import web
 
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=1.0,
-        auto_decompress=False,  # a signature is over the bytes as they came, and a bomb stays as small as it is
-        lingering_time=LINGER,
-        logger=_silent(),
-    )
+    manners: dict[str, Any] = {
+        "access_log": None,
+        "auto_decompress": False,  # a signature is over the bytes as they came, and a bomb stays as small as it is
+        "lingering_time": LINGER,
+        "logger": _silent(),
+    }
+    runner: web.BaseRunner
+    if isinstance(app, web.Application):
+        runner = web.AppRunner(app, shutdown_timeout=1.0, **manners)
+    else:
+        runner = web.ServerRunner(web.Server(app, **manners), shutdown_timeout=1.0)
     await runner.setup()
     inner = runner.server
     assert inner is not None

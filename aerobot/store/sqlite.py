@@ -18,6 +18,9 @@ from aerobot.store.roster import from_document, timestamp
 from aerobot.store.sqlite_threads import Threads, connect
 from aerobot.store.sqlite_upkeep import SqliteUpkeep
 
+BRIEF_UPDATES = 20
+"""Updates of one webhook request that the event loop stores itself; Meta may send a thousand at once."""
+
 
 def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
@@ -84,7 +87,8 @@ class SqliteStore:
 
     async def receive(self, delivery: Delivery) -> tuple[Outcome, ...]:
         """Commit one webhook request."""
-        return await self._threads.write(lambda db: inbox.receive(db, delivery, self._clock()))
+        brief = len(delivery.updates) <= BRIEF_UPDATES
+        return await self._threads.write(lambda db: inbox.receive(db, delivery, self._clock()), brief=brief)
 
     async def announce(self, bot_id: str, wamid: str, *, capture: bool, ttl_ms: int) -> None:
         """Expect a test message."""
@@ -107,7 +111,7 @@ class SqliteStore:
 
     async def claim(self, owner: str, limit: int, *, join: bool) -> tuple[Work, ...]:
         """Claim conversations that are due."""
-        return await self._threads.write(lambda db: outbox.claim(db, owner, limit, join, self._clock()))
+        return await self._threads.write(lambda db: outbox.claim(db, owner, limit, join, self._clock()), brief=not join)
 
     async def due_in(self) -> int | None:
         """Milliseconds until the next conversation is due."""
@@ -121,23 +125,23 @@ class SqliteStore:
 
     async def renew(self, claims: Sequence[Claim]) -> frozenset[int]:
         """Prolong leases."""
-        return await self._threads.write(lambda db: outbox.renew(db, claims, self._clock()))
+        return await self._threads.write(lambda db: outbox.renew(db, claims, self._clock()), brief=True)
 
     async def plan(self, work: Work, plan: Plan) -> None:
         """Commit what will be said."""
-        await self._threads.write(lambda db: outbox.plan(db, work, plan, self._clock()))
+        await self._threads.write(lambda db: outbox.plan(db, work, plan, self._clock()), brief=True)
 
     async def settle(self, work: Work, settlement: Settlement) -> str:
         """Commit a part's outcome and what follows."""
-        return await self._threads.write(lambda db: outbox.settle(db, work, settlement, self._clock()))
+        return await self._threads.write(lambda db: outbox.settle(db, work, settlement, self._clock()), brief=True)
 
     async def finish(self, work: Work) -> None:
         """Settle a turn whose parts are all settled."""
-        await self._threads.write(lambda db: outbox.finish(db, work, self._clock()))
+        await self._threads.write(lambda db: outbox.finish(db, work, self._clock()), brief=True)
 
     async def release(self, claim: Claim, *, at: int | None = None) -> None:
         """Give a conversation back."""
-        await self._threads.write(lambda db: outbox.release(db, claim, at, self._clock()))
+        await self._threads.write(lambda db: outbox.release(db, claim, at, self._clock()), brief=True)
 
     async def history(self, conversation_id: int, *, before_turn: int, limit: int, since: int) -> tuple[Said, ...]:
         """What was really said before a turn, oldest first."""
@@ -236,15 +240,20 @@ class SqliteStore:
 
     async def backlog(self) -> tuple[int, int]:
         """Messages that wait to be answered, parts that wait to be sent."""
-        row = await self._threads.read(
-            lambda db: db.execute(
-                "SELECT (SELECT COUNT(*) FROM messages WHERE state IN ('queued', 'in_turn')) AS messages,"
-                " (SELECT COUNT(*) FROM turns t JOIN parts p ON p.turn_id = t.id WHERE t.state <> 'settled'"
-                " AND p.state IN ('planned', 'sending', 'unknown')) AS parts"
-            ).fetchone()
-        )
+        row = await self._threads.read(lambda db: db.execute(_BACKLOG).fetchone())
         return row["messages"], row["parts"]
 
+
+_BACKLOG = """
+SELECT (SELECT COUNT(*) FROM messages WHERE state = 'queued') + (
+    SELECT COUNT(*) FROM turns t CROSS JOIN messages m ON m.turn_id = t.id
+    WHERE t.state <> 'settled' AND m.state = 'in_turn'
+) AS messages, (
+    SELECT COUNT(*) FROM turns t CROSS JOIN parts p ON p.turn_id = t.id
+    WHERE t.state <> 'settled' AND p.state IN ('planned', 'sending', 'unknown')
+) AS parts
+"""
+"""From the open turns outwards (CROSS JOIN keeps that order): a start looks at what waits, not at all that ever was."""
 
 _HISTORY = """
 SELECT role, text, at FROM (

@@ -52,7 +52,8 @@ def _message(
     channel, capture = _channel(db, delivery, message, now)
     state, reason = initial_state(message, active=delivery.active, test=channel == "test", now=now)
     opens = channel == "whatsapp" and message.kind not in NO_WINDOW
-    conversation_id, seq = _conversation(db, delivery, message, channel, now, opens=opens)
+    due = now + delivery.debounce_ms if state == "queued" else None
+    conversation_id, seq = _conversation(db, delivery, message, channel, now, opens=opens, due=due)
     _link(db, delivery.bot_id, channel, update, now)
     db.execute(
         "INSERT INTO messages (bot_id, conversation_id, seq, wamid, kind, text, raw, contact, sent_at, received_at,"
@@ -64,11 +65,6 @@ def _message(
             delivery_id,
         ),
     )  # fmt: skip
-    if state == "queued":
-        db.execute(
-            "UPDATE conversations SET due_at = COALESCE(due_at, ?) WHERE id = ?",
-            (now + delivery.debounce_ms, conversation_id),
-        )
     return Outcome(
         update=update, new=True, state=state, reason=reason, channel=channel, conversation_id=conversation_id
     )
@@ -96,18 +92,29 @@ def _channel(db: sqlite3.Connection, delivery: Delivery, message: Message, now: 
 
 
 def _conversation(
-    db: sqlite3.Connection, delivery: Delivery, message: Message, channel: str, now: int, *, opens: bool
+    db: sqlite3.Connection,
+    delivery: Delivery,
+    message: Message,
+    channel: str,
+    now: int,
+    *,
+    opens: bool,
+    due: int | None,
 ) -> tuple[int, int]:
-    """Find or make the conversation, link the message's identities to it, and take its next place."""
+    """Find or make the conversation, link the message's identities to it, and take its next place.
+
+    ``due`` is when a worker should look, unless it is to look sooner already.
+    """
     identities = message.identities or (Identity(kind="phone", value=""),)
-    found = _find(db, delivery.bot_id, channel, identities)
+    known = [_find(db, delivery.bot_id, channel, (identity,)) for identity in _by_preference(identities)]
+    found = next((one for one in known if one is not None), None)
     phone, user_id = storable(message.identity("phone")), storable(message.identity("user_id"))
     window = message.timestamp * 1000 if opens and message.timestamp is not None else None
     if found is None:
         cursor = db.execute(
-            "INSERT INTO conversations (bot_id, number, channel, name, phone, user_id, seq, turns, window_at, fence,"
-            " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, 0, ?, ?)",
-            (delivery.bot_id, delivery.number, channel, storable(message.name), phone, user_id, window, now, now),
+            "INSERT INTO conversations (bot_id, number, channel, name, phone, user_id, seq, turns, window_at, due_at,"
+            " fence, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0, ?, ?)",
+            (delivery.bot_id, delivery.number, channel, storable(message.name), phone, user_id, window, due, now, now),
         )
         found = cursor.lastrowid or 0
         seq = 1
@@ -115,17 +122,22 @@ def _conversation(
         row = db.execute(
             "UPDATE conversations SET seq = seq + 1, updated_at = ?, name = COALESCE(NULLIF(?, ''), name),"
             " phone = COALESCE(NULLIF(?, ''), phone), user_id = COALESCE(NULLIF(?, ''), user_id),"
-            " window_at = CASE WHEN ? IS NULL THEN window_at ELSE MAX(COALESCE(window_at, 0), ?) END"
-            " WHERE id = ? RETURNING seq",
-            (now, storable(message.name), phone, user_id, window, window, found),
+            " window_at = CASE WHEN ? IS NULL THEN window_at ELSE MAX(COALESCE(window_at, 0), ?) END,"
+            " due_at = COALESCE(due_at, ?) WHERE id = ? RETURNING seq",
+            (now, storable(message.name), phone, user_id, window, window, due, found),
         ).fetchone()
         seq = row["seq"]
-    _point(db, delivery.bot_id, channel, identities, found)
+    if any(one != found for one in known):
+        _point(db, delivery.bot_id, channel, identities, found)
     return found, seq
 
 
+def _by_preference(identities: Sequence[Identity]) -> list[Identity]:
+    return sorted(identities, key=lambda i: _PREFERENCE.index(i.kind) if i.kind in _PREFERENCE else 9)
+
+
 def _find(db: sqlite3.Connection, bot_id: str, channel: str, identities: Sequence[Identity]) -> int | None:
-    for identity in sorted(identities, key=lambda i: _PREFERENCE.index(i.kind) if i.kind in _PREFERENCE else 9):
+    for identity in _by_preference(identities):
         row = db.execute(
             "SELECT conversation_id FROM identities WHERE bot_id = ? AND channel = ? AND kind = ? AND value = ?",
             (bot_id, channel, identity.kind, storable(identity.value)),
@@ -255,6 +267,8 @@ def failure_json(failure: Failure | None) -> str:
 def storable(text: str) -> str:
     """Text that any database takes: what cannot be encoded, and NUL, becomes visible escapes."""
     if "\x00" not in text:
+        if text.isascii():
+            return text
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:

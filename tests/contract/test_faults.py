@@ -141,7 +141,7 @@ class Rig:
             exposure=Exposure(exposed=False, allow_unsigned=False),
             limits=default_limits(self._folder),
         )
-        self._listener = await listen(public.app(), "127.0.0.1", 0, key="serve.port", free=False, gate=public.gate)
+        self._listener = await listen(public.answer, "127.0.0.1", 0, key="serve.port", free=False, gate=public.gate)
         await self.emulator.connect(self._listener.url + path_of(self.bot.id))
 
     async def stop(self) -> None:

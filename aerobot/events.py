@@ -149,7 +149,7 @@ class Recorded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberPaused(Event):
-    """A number cannot send (token, payment, lock, registration): its backlog is kept."""
+    """A number cannot send (token, payment, lock, registration, or Graph fails for all): its backlog is kept."""
 
     event: ClassVar[str] = "number_paused"
     bot_id: str

@@ -8,8 +8,10 @@ MASK = "***"
 NAMES = frozenset(
     {
         "access_token",
+        "access_token_previous",
         "verify_token",
         "app_secret",
+        "app_secret_previous",
         "bot_token",
         "webhook_secret",
         "signing_secret",

@@ -8,7 +8,7 @@ import mimetypes
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ UPLOAD_LASTS = 29 * 86_400
 """How long an uploaded file is used again, in seconds; Meta keeps it 30 days."""
 META_HOSTS = (".fbsbx.com", ".whatsapp.net", ".fbcdn.net")
 """From whose subdomains Meta serves media (lookaside.fbsbx.com above all)."""
+EXPIRED = 190
+"""Meta's code for a token that is invalid or has expired; nothing was done with the call."""
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
 _ADDRESS = re.compile(  # so narrow that no two programs read it differently: no user, no backslash, ASCII alone
     r"(?P<scheme>https?)://(?P<host>(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
@@ -41,6 +43,7 @@ class Line:
     phone_number_id: str
     access_token: Secret
     app_secret: Secret | None = None
+    previous_token: Secret | None = None
 
     @property
     def proof(self) -> dict[str, str]:
@@ -54,7 +57,7 @@ class Line:
 class Sender:
     """A client of Graph for many numbers. ``timeout`` is in seconds and covers one call.
 
-    ``media_most`` bounds a file that is opened, in bytes.
+    ``media_most`` bounds a file that is opened, in bytes. ``tell`` is told which of two tokens Meta takes.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Sender:
         timeout: float = 20.0,
         media_most: int = MEDIA_MOST,
         now: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         if not may_carry_secrets(graph_url):
             raise ConfigError(
@@ -76,7 +80,9 @@ class Sender:
         self._media_most = media_most
         self._now = now
         self._session: aiohttp.ClientSession | None = None
+        self._tell = tell
         self._proving: set[str] = set()
+        self._on_previous: set[str] = set()
         self._uploads: dict[tuple[str, str, int, int], tuple[str, float]] = {}
 
     async def start(self) -> None:
@@ -125,6 +131,26 @@ class Sender:
         return line.proof if line.phone_number_id in self._proving else {}
 
     async def _post(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
+        """One call; repeated with the other token of the number where Meta refuses this one."""
+        answer = await self._proven(self._chosen(line), path, document)
+        if line.previous_token is None or not (isinstance(answer, Refused) and answer.failure.code == EXPIRED):
+            return answer
+        self._on_previous ^= {line.phone_number_id}
+        again = await self._proven(self._chosen(line), path, document)
+        if isinstance(again, Refused) and again.failure.code == EXPIRED:
+            self._on_previous.discard(line.phone_number_id)
+        else:
+            name = "access_token_previous" if line.phone_number_id in self._on_previous else "access_token"
+            self._tell(f"Meta refuses the other token: whatsapp.{name} is used")
+        return again
+
+    def _chosen(self, line: Line) -> Line:
+        """The line with the token that Meta took last."""
+        if line.previous_token is None or line.phone_number_id not in self._on_previous:
+            return line
+        return replace(line, access_token=line.previous_token)
+
+    async def _proven(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
         """One call; repeated once where the app turns out to require a proof of its secret."""
         proven = bool(self._proof(line))
         answer = await self._call(line, path, document)
@@ -220,7 +246,7 @@ class Sender:
         assert self._session is not None
         content = bytearray()
         try:
-            async with self._session.get(url, headers=_bearer(line), allow_redirects=False) as response:
+            async with self._session.get(url, headers=_bearer(self._chosen(line)), allow_redirects=False) as response:
                 if response.status != 200:
                     raise RemoteError(f"The media could not be fetched: HTTP {response.status}", status=response.status)
                 if (response.content_length or 0) > self._media_most:
@@ -237,6 +263,7 @@ class Sender:
         import aiohttp
 
         assert self._session is not None
+        line = self._chosen(line)
         try:
             async with self._session.request(
                 method,

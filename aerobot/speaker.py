@@ -1,10 +1,12 @@
 """Says a turn's parts, one after the other, and settles each; it never says one twice if it can know."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from aerobot import events, retry
-from aerobot.errors import Repeat
+from aerobot.circuit import Circuits
+from aerobot.errors import Repeat, StoreUnavailable
 from aerobot.sender import Line, Sender
 from aerobot.store.base import UNKNOWN_WAIT_MS, HostedBot, Part, Settlement, Store, Work
 from aerobot.whatsapp import graph, rules
@@ -14,6 +16,8 @@ PAUSE_MS = 30_000
 """How long a blocked number rests before one conversation tries again."""
 UNKNOWN_MOST = 5
 """After so many sends whose outcome stayed unknown, a part has failed."""
+AGAIN = 0.2
+"""Seconds between two tries to write down what Graph took."""
 ATTEMPTS = 40
 """Safe repeats of one part; with waits of up to five minutes they span about three hours."""
 
@@ -36,6 +40,7 @@ class Speaker:
         sender: Sender,
         emit: Callable[[events.Event], None],
         dice: Dice,
+        circuits: Circuits,
         line: Line | None,
         work: Work,
     ) -> None:
@@ -43,6 +48,7 @@ class Speaker:
         self._sender = sender
         self._emit = emit
         self._dice = dice
+        self._circuits = circuits
         self._line = line
         self._work = work
         self._asked = False
@@ -71,6 +77,8 @@ class Speaker:
         if await self._closed(part):
             closed = {"code": 131047, "title": "the session window is closed", "remedy": graph.meaning(131047).remedy}
             return await self._fail(part, closed, state="not_sent")
+        if self._rests():
+            return await self._keep(part, None)
         self._asked = True
         answer = await self._sender.send(
             self._line, part.body, phone=self._work.phone, user_id=self._work.user_id, part_id=part.id
@@ -78,6 +86,20 @@ class Speaker:
         if isinstance(answer, Accepted):
             return await self._sent(part, answer, following)
         await self._refused(part, answer)
+        return False
+
+    def _rests(self) -> bool:
+        """Whether Graph failed for others of this number meanwhile: then only the one that probes asks."""
+        work = self._work
+        real = work.channel == "whatsapp" and not work.probing
+        return real and self._circuits.rests(work.number, self._store.now() / 1000)
+
+    async def _keep(self, part: Part, error: Mapping[str, object] | None) -> bool:
+        """Give it back unsent: the number rests, and what was tried meanwhile does not count against the part."""
+        now = self._store.now()
+        await self._commit(
+            part, Settlement(part_id=part.id, state="planned", error=error, release_at=now, counts=False)
+        )
         return False
 
     async def _begin(self, part: Part) -> bool:
@@ -105,6 +127,7 @@ class Speaker:
         return window.known and not window.open
 
     async def _sent(self, part: Part, answer: Accepted, following: Part | None) -> bool:
+        self._circuits.worked(self._work.number)
         settlement = Settlement(part_id=part.id, state="sent", wamid=answer.wamid)
         settled = await self._settle(part, self._then(settlement, following))
         if self._work.probing and await self._store.resume(self._work.number):
@@ -121,6 +144,8 @@ class Speaker:
             "code": failure.code, "title": answer.message, "details": failure.details, "remedy": answer.remedy,
         }  # fmt: skip
         now = self._store.now()
+        if answer.repeat in (Repeat.SAFE, Repeat.AMBIGUOUS):
+            await self._trip(error, answer.retry_after)
         match answer.repeat:
             case Repeat.SAFE:
                 decision = retry.decide(
@@ -138,28 +163,52 @@ class Speaker:
             case Repeat.BLOCKED:
                 await self._pause(part, error)
             case Repeat.NEVER:
+                self._circuits.worked(self._work.number)
+                self._asked = False  # that says nothing about the number: where it was probed, the next one may
                 await self._fail(part, error)
+
+    async def _trip(self, error: Mapping[str, object], retry_after: float | None) -> None:
+        """Count a failure of Graph's; where it fails for everybody the number rests, so that nobody storms it."""
+        work = self._work
+        if work.channel != "whatsapp":
+            return
+        until = self._circuits.failed(
+            work.number,
+            work.claim.conversation_id,
+            now=self._store.now() / 1000,
+            random=self._dice.random(),
+            retry_after=retry_after,
+            probing=work.probing,
+        )
+        if until is not None:
+            await self._rest(int(until * 1000), error)
 
     async def _pause(self, part: Part, error: Mapping[str, object]) -> None:
         """The number is stuck, not the message: keep everything, tell once, try later. A test learns it at once."""
-        now = self._store.now()
-        first = await self._store.pause(self._work.number, until=now + PAUSE_MS, reason=str(error["title"]))
+        until = self._store.now() + PAUSE_MS
+        first = await self._store.pause(self._work.number, until=until, reason=str(error["title"]))
         if self._work.channel == "test":
             await self._fail(part, error)
         else:
-            kept = Settlement(part_id=part.id, state="planned", error=error, release_at=now, counts=False)
-            await self._commit(part, kept)
+            await self._keep(part, error)
         if first:
-            code = error["code"]
-            self._emit(
-                events.NumberPaused(
-                    at=self._store.now(),
-                    bot_id=self._work.bot_id,
-                    code=code if isinstance(code, int) else None,
-                    error=str(error["title"]),
-                    remedy=str(error["remedy"]),
-                )
+            self._alarm(error)
+
+    async def _rest(self, until: int, error: Mapping[str, object]) -> None:
+        if await self._store.pause(self._work.number, until=until, reason=str(error["title"])):
+            self._alarm(error)
+
+    def _alarm(self, error: Mapping[str, object]) -> None:
+        code = error["code"]
+        self._emit(
+            events.NumberPaused(
+                at=self._store.now(),
+                bot_id=self._work.bot_id,
+                code=code if isinstance(code, int) else None,
+                error=str(error["title"]),
+                remedy=str(error["remedy"]),
             )
+        )
 
     async def _fail(self, part: Part, error: Mapping[str, object], *, state: str = "failed") -> bool:
         await self._settle(part, Settlement(part_id=part.id, state=state, error=error, finish=True))
@@ -176,19 +225,46 @@ class Speaker:
 
     async def _commit(self, part: Part, settlement: Settlement) -> bool:
         """Commit; false where a status was faster: then the conversation is given back, to go on with what is left."""
-        state = await self._store.settle(self._work, settlement)
+        state = await self._written(settlement)
         if state == settlement.state:
             return True
         self._emit(told(self._work, part, state, self._store.now()))
         await self._store.release(self._work.claim)
         return False
 
+    async def _written(self, settlement: Settlement) -> str:
+        """The part's state, once it is committed. That Graph took it is known here alone until then: it is not let go.
+
+        What else became of a part may be forgotten: its lease runs out, and it is looked at again.
+        """
+        told = False
+        while True:
+            try:
+                return await self._store.settle(self._work, settlement)
+            except StoreUnavailable as error:
+                if not settlement.wamid:
+                    raise
+                if not told:
+                    self._emit(trouble(error, self._store.now()))
+                told = True
+                await asyncio.sleep(AGAIN)
+
+
+def trouble(error: StoreUnavailable, now: int) -> events.Notice:
+    """Trouble with the store, as an event."""
+    return events.Notice(at=now, level="warning", topic="store", detail=error.message)
+
 
 def line_of(bot: HostedBot) -> Line | None:
     """The number that speaks for a bot, ``None`` where nothing lets it."""
     if bot.access_token is None or not bot.phone_number_id:
         return None
-    return Line(phone_number_id=bot.phone_number_id, access_token=bot.access_token, app_secret=bot.app_secret)
+    return Line(
+        phone_number_id=bot.phone_number_id,
+        access_token=bot.access_token,
+        app_secret=bot.app_secret,
+        previous_token=bot.access_token_previous,
+    )
 
 
 def told(work: Work, part: Part, state: str, now: int, error: Mapping[str, object] | None = None) -> events.PartSettled:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from aerobot import events
 from aerobot.bot import Attachment, Conversation, Reply, Said, Text, Turn
+from aerobot.circuit import Circuits
 from aerobot.engine import Engine, EngineError, sample
 from aerobot.errors import AerobotError, Fenced, StoreUnavailable
 from aerobot.sender import Sender
-from aerobot.speaker import PAUSE_MS, Dice, Speaker, line_of, told
+from aerobot.speaker import PAUSE_MS, Dice, Speaker, line_of, told, trouble
 from aerobot.store.base import Claim, HostedBot, Part, Plan, Store, Work
 from aerobot.store.roster import Roster
 from aerobot.whatsapp import graph, rules
@@ -47,6 +48,7 @@ class Worker:
         self._emit = emit
         self._owner = owner
         self._dice = dice
+        self._circuits = Circuits()
         self._join = join
         self._concurrency = concurrency
         self._wake = asyncio.Event()
@@ -77,7 +79,7 @@ class Worker:
             await asyncio.gather(renewing, return_exceptions=True)
 
     def _trouble(self, error: StoreUnavailable) -> None:
-        self._emit(events.Notice(at=self._store.now(), level="warning", topic="store", detail=error.message))
+        self._emit(trouble(error, self._store.now()))
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, let what was begun end within ``grace`` seconds, drop the rest: its leases run out."""
@@ -155,7 +157,13 @@ class Worker:
 
     def _speaker(self, bot: HostedBot, work: Work) -> Speaker:
         return Speaker(
-            store=self._store, sender=self._sender, emit=self._emit, dice=self._dice, line=line_of(bot), work=work
+            store=self._store,
+            sender=self._sender,
+            emit=self._emit,
+            dice=self._dice,
+            circuits=self._circuits,
+            line=line_of(bot),
+            work=work,
         )
 
     async def _ignore(self, work: Work) -> None:

@@ -36,7 +36,14 @@ LATEST = 30
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     inner = group(app, "phone", "The emulated phone, and the world around it.", panel=TEST)
+    _send(inner)
+    _tap(inner)
+    _chat(inner)
+    _add(inner)
+    phone_world.register(inner)
 
+
+def _send(inner: typer.Typer) -> None:
     @command(
         inner, "send", examples=('aerobot phone send "Hi"', "aerobot phone send --file photo.jpg --caption 'Look'")
     )
@@ -90,6 +97,8 @@ def register(app: typer.Typer) -> None:
         if not wait:
             run.terminal.say("Next: aerobot phone chat          --wait 5 prints the answer")
 
+
+def _tap(inner: typer.Typer) -> None:
     @command(inner, "tap", examples=('aerobot phone tap "Opening hours"', 'aerobot phone tap "A list" --wait 5'))
     def tap(
         run: Run,
@@ -114,6 +123,8 @@ def register(app: typer.Typer) -> None:
         if wait and not answered:
             raise NoReplyError(f"No answer within {wait:g} s.", "aerobot phone chat shows what came since.")
 
+
+def _chat(inner: typer.Typer) -> None:
     @command(inner, "chat", examples=("aerobot phone chat", "aerobot phone chat --from Ana --last 5"))
     def chat(
         run: Run,
@@ -132,6 +143,8 @@ def register(app: typer.Typer) -> None:
             run.terminal.say(f'Nothing yet. Try: aerobot phone send "Hi" --from {phone}')
         show_messages(run.terminal, messages)
 
+
+def _add(inner: typer.Typer) -> None:
     @command(
         inner, "add", examples=("aerobot phone add Ana +5491123456789", "aerobot phone add Mira --username mira.p")
     )
@@ -152,8 +165,6 @@ def register(app: typer.Typer) -> None:
         run.terminal.document(made)
         run.terminal.say(f"{safe(name)} has a phone: {made['phone']}")
         run.terminal.say(f'Next: aerobot phone send "Hi" --from {made["phone"]}')
-
-    phone_world.register(inner)
 
 
 # -- sending and waiting ------------------------------------------------------------------------------------------

@@ -172,11 +172,21 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     _s(
+        "whatsapp.access_token_previous",
+        "The token before it, used where Meta refuses access_token (190), while you change it.",
+        secret=True,
+    ),
+    _s(
         "whatsapp.verify_token",
         "Any strong word of yours; Meta sends it back to prove itself.",
         secret=True,
     ),
     _s("whatsapp.app_secret", "Meta > App settings > Basic; checks that a webhook is Meta's.", secret=True),
+    _s(
+        "whatsapp.app_secret_previous",
+        "The secret before it; webhooks signed with it are taken too, while you change it.",
+        secret=True,
+    ),
     _s(
         "whatsapp.business_account_id",
         "Meta > WhatsApp > API Setup > WhatsApp Business Account ID (digits).",

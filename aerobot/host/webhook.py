@@ -62,6 +62,7 @@ class PublicListener:
         self._debounce_ms = debounce_ms
         self.gate = Gate(limits, self._closed)
         self.ready = False
+        self._on_previous: set[str] = set()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request, for ``listen``: four paths need no router, and each delivery would pay for one.
@@ -128,12 +129,12 @@ class PublicListener:
         self.gate.all_here(request)
         if bot.app_secret is not None:
             header = request.headers.get("X-Hub-Signature-256")
-            verdict = signature.check(
-                body, header, [bot.app_secret.reveal()], sha1_header=request.headers.get("X-Hub-Signature")
-            )
+            secrets = [secret.reveal() for secret in (bot.app_secret, bot.app_secret_previous) if secret is not None]
+            verdict = signature.check(body, header, secrets, sha1_header=request.headers.get("X-Hub-Signature"))
             if not verdict.ok:
                 status = 401 if verdict.reason in ("missing", "sha1_only") else 403
                 return self._refuse(request, status, verdict.detail, verdict.remedy)
+            self._fitted(bot, previous=verdict.fits > 0)
         elif not self.exposure.takes_unsigned:
             remedy = "Set whatsapp.app_secret, or accept the risk with --allow-unsigned."
             return self._refuse(request, 403, "the bot has no app secret and this listener is exposed", remedy)
@@ -199,6 +200,15 @@ class PublicListener:
         if update.kind == "status" and update.receipt is not None:
             return _receipt(bot, update.receipt, outcome, now)
         return events.Recorded(at=now, bot_id=bot.id, what=update.field or update.kind, note=update.note)
+
+    def _fitted(self, bot: HostedBot, *, previous: bool) -> None:
+        """Which app secret signed; told when that changes, so that whoever changes it sees when it is done."""
+        if previous == (bot.id in self._on_previous):
+            return
+        (self._on_previous.add if previous else self._on_previous.discard)(bot.id)
+        words = ("app_secret_previous", "still") if previous else ("app_secret", "now")
+        detail = f"Meta {words[1]} signs with whatsapp.{words[0]}"
+        self._emit(events.Notice(at=self._store.now(), level="ok", topic="secret", detail=detail))
 
     def _closed(self, detail: str) -> None:
         self._emit(events.Notice(at=self._store.now(), level="warning", topic="public", detail=detail))

@@ -94,7 +94,9 @@ class Host:
         self.roster = Roster(self.store, bot)
         await self.roster.load()
         self.sender = Sender(
-            graph_url=settings.text("whatsapp.graph_url"), version=settings.text("whatsapp.graph_version")
+            graph_url=settings.text("whatsapp.graph_url"),
+            version=settings.text("whatsapp.graph_version"),
+            tell=lambda words: self._notice("warning", "token", words),
         )
         await self.sender.start()
         self._make_worker()

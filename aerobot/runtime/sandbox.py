@@ -82,6 +82,8 @@ def _emulated(settings: Settings, emulator: "Emulator", folder: Path) -> Setting
         "whatsapp.access_token": Secret(found.access_token),
         "whatsapp.verify_token": Secret(found.verify_token),
         "whatsapp.app_secret": Secret(found.app_secret),
+        "whatsapp.access_token_previous": None,
+        "whatsapp.app_secret_previous": None,
         "whatsapp.business_account_id": found.business_account_id,
         "whatsapp.app_id": found.app_id,
         "whatsapp.graph_url": emulator.graph_url,

@@ -78,6 +78,8 @@ def settings_bot(settings: Settings) -> HostedBot | None:
         access_token=token,
         verify_token=verify,
         app_secret=settings.secret("whatsapp.app_secret"),
+        access_token_previous=settings.secret("whatsapp.access_token_previous"),
+        app_secret_previous=settings.secret("whatsapp.app_secret_previous"),
         system_prompt=system_prompt(settings),
         welcome_message=settings.text("bot.welcome_message"),
         fallback_message=settings.text("bot.fallback_message"),

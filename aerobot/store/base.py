@@ -24,7 +24,10 @@ UNKNOWN_WAIT_MS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedBot:
-    """A bot that this host runs. ``origin`` is ``settings`` (file, environment) or ``local`` (made over the API)."""
+    """A bot that this host runs. ``origin`` is ``settings`` (file, environment) or ``local`` (made over the API).
+
+    The ``previous`` token and secret are good for as long as somebody changes them.
+    """
 
     id: str
     origin: str
@@ -34,6 +37,8 @@ class HostedBot:
     access_token: Secret | None = None
     verify_token: Secret | None = None
     app_secret: Secret | None = None
+    access_token_previous: Secret | None = None
+    app_secret_previous: Secret | None = None
     system_prompt: str = ""
     welcome_message: str = ""
     fallback_message: str = ""

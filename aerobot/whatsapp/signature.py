@@ -19,12 +19,16 @@ _EXPLAINABLE = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """``reason`` is a stable word, empty where all is well; ``detail`` and ``remedy`` one sentence each."""
+    """``reason`` is a stable word, empty where all is well; ``detail`` and ``remedy`` one sentence each.
+
+    ``fits`` is the place of the secret that fitted among those that were given.
+    """
 
     ok: bool
     reason: str = ""
     detail: str = ""
     remedy: str = ""
+    fits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +99,9 @@ def check(body: bytes, header: str | None, secrets: Sequence[str], *, sha1_heade
     if not given.lower().startswith(_PREFIX) or not _HEX.fullmatch(given[len(_PREFIX) :]):
         return _malformed(given)
     digest = given[len(_PREFIX) :].lower()
-    if any(hmac.compare_digest(_digest(secret, body), digest) for secret in known):
-        return Verdict(ok=True)
+    for place, secret in enumerate(secrets):
+        if secret and hmac.compare_digest(_digest(secret, body), digest):
+            return Verdict(ok=True, fits=place)
     return _why(body, digest, known)
 
 

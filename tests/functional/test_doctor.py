@@ -409,7 +409,7 @@ def test_fix_heals_it(world: World, meta: EmulatedMeta, changes: dict[str, Any],
     assert call in offered.err
     done = world.run("--fix", "--yes")
     assert done.code == 0, done.err
-    assert done.err.index("To be changed for +1 555-010-0791, TEST:") < done.err.index("fixed")
+    assert done.err.index("To be changed for +1 555-010-1874, TEST:") < done.err.index("fixed")
     if "app_fields" in changes:
         assert set(world.portal()["fields"]) == {"account_update", "messages"}
     meta.run(meta.emulator.say("Hi"))

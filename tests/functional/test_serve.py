@@ -377,3 +377,21 @@ async def test_a_signal_before_the_waiting_began_still_stops_everything() -> Non
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert stopped == [True]
+
+
+def test_a_host_that_only_receives(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """--no-worker takes messages and answers none; a later start without it answers them."""
+    env["AEROBOT_SERVE_PORT"] = "0"
+    with Running(["serve", "echo", "--json", "--no-worker"], cwd=tmp_path, env=env) as host:
+        ready = host.event("ready")
+        assert "--no-worker" in host.event("notice", topic="worker")["detail"]
+        meta.run(meta.emulator.connect(ready["webhook_url"]))
+        meta.run(meta.emulator.say("later"))
+        assert host.event("message")["state"] == "queued"
+        assert host.stop(signal.SIGTERM) == 0
+    assert not [line for line in host.lines if json.loads(line)["event"] == "part"]
+    assert not meta.replies()
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        assert host.event("part")["state"] == "sent"
+    assert [reply["text"] for reply in meta.replies()] == ["later"]

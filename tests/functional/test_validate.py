@@ -237,7 +237,7 @@ def test_create_says_which_number(meta: EmulatedMeta, ready: Cli) -> None:
     """The number with TEST or LIVE, and nothing about what is well."""
     done = ready.run("create")
     assert done.code == 0, done.err
-    assert "✓ WhatsApp  +1 555-010-0791, TEST, connected, GREEN" in done.err
+    assert "✓ WhatsApp  +1 555-010-1874, TEST, connected, GREEN" in done.err
     assert "token " not in done.err
 
 
@@ -245,10 +245,10 @@ def test_create_says_which_number(meta: EmulatedMeta, ready: Cli) -> None:
     ("changes", "words"),
     [
         ({"token_type": "USER", "token_expires_at": int(time.time()) + 7200}, "! token     temporary, dies"),
-        ({"registered": False}, "✗ WhatsApp  +1 555-010-0791, TEST, NOT registered: it cannot send"),
+        ({"registered": False}, "✗ WhatsApp  +1 555-010-1874, TEST, NOT registered: it cannot send"),
         ({"token_scopes": ["whatsapp_business_management"]}, "lacks whatsapp_business_messaging"),
-        ({"account_mode": "LIVE", "quality_rating": "RED"}, "! WhatsApp  +1 555-010-0791, LIVE, quality RED"),
-        ({"outage": "unavailable"}, "phone number id 155564639800631. Not checked at Meta:"),
+        ({"account_mode": "LIVE", "quality_rating": "RED"}, "! WhatsApp  +1 555-010-1874, LIVE, quality RED"),
+        ({"outage": "unavailable"}, "phone number id 167444597793332. Not checked at Meta:"),
     ],
 )
 def test_create_says_what_matters(meta: EmulatedMeta, ready: Cli, changes: dict[str, Any], words: str) -> None:

@@ -173,3 +173,9 @@ def test_a_refused_handshake_is_explained(query: dict[str, str], token: str, rea
     assert (answer.ok, answer.body, answer.reason) == (False, "", reason)
     assert said in answer.detail
     assert "lamp" not in (answer.detail + answer.remedy).lower()
+
+
+def test_the_secret_that_fits_is_named() -> None:
+    """While an app secret is changed, whoever changes it wants to know which one Meta uses."""
+    header = "sha256=419f84c3dfb1dabfe377f5a34859584b8faa83144c2a3b2b72a8c4ded4e293a6"
+    assert [check(b"{}", header, secrets).fits for secrets in (["old", "new"], ["new", "old"])] == [0, 1]

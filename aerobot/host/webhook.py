@@ -117,6 +117,7 @@ class PublicListener:
                 body = _bounded(request.content.read_nowait(), self.gate.limits.body_bytes)
             else:
                 async with asyncio.timeout(self.gate.limits.body_seconds):
+                    await _go_on(request)
                     body = await _body(request, self.gate.limits.body_bytes)
         except TimeoutError:
             reason = f"a body that did not come within {self.gate.limits.body_seconds:g} s"
@@ -280,6 +281,13 @@ async def _read(body: bytes, number: str) -> Reading:
 
 def _bounded(content: bytes, most: int) -> bytes | None:
     return content if len(content) <= most else None
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """Tell who asks whether to send a body (curl does, before a larger one) to send it."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # that was not the answer yet
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes | None:

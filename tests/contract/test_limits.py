@@ -10,9 +10,10 @@ import pytest
 
 from aerobot import events
 from aerobot.config import load
+from aerobot.emulator import webhooks
 from aerobot.host.gate import Gate
 from aerobot.runtime.values import limits
-from tests.front import Front, default_limits, heard, hello
+from tests.front import SECRET, Front, default_limits, heard, hello
 
 SOON = 10.0
 """Seconds within which what must happen must have happened; the limits below are far shorter."""
@@ -338,6 +339,21 @@ async def test_a_bomb_is_not_unpacked(stack: AsyncExitStack, tmp_path: Path) -> 
         lambda db: db.execute("SELECT state, length(body) FROM deliveries").fetchall()
     )
     assert {tuple(row) for row in rows} == {("unusable", len(bomb))}
+
+
+async def test_who_asks_whether_to_send_a_body_is_told_to(stack: AsyncExitStack, tmp_path: Path) -> None:
+    """`Expect: 100-continue`, as curl sends it before larger bodies, is answered before the body comes."""
+    front = await opened(stack, tmp_path)
+    body = hello("wamid.1")
+    signed = {"X_Hub_Signature_256": webhooks.sign(body, SECRET), "Expect": "100-continue"}
+    reader, writer = await front.connect()
+    writer.write(front.head(len(body), **signed))
+    async with asyncio.timeout(SOON):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert set(await front.stored()) == {"wamid.1"}
 
 
 async def test_a_refusal_before_the_body_is_read_ends_the_connection(stack: AsyncExitStack, tmp_path: Path) -> None:

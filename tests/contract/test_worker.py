@@ -949,6 +949,17 @@ async def test_the_previous_token_is_used_where_meta_refuses_the_current_one(rig
     await rig.until(lambda: rig.told(events.NumberPaused), "the alarm")
 
 
+async def test_many_who_meet_a_refused_token_at_once_agree_on_the_other(rig: Rig) -> None:
+    """Each tries the token that it has not tried, whatever the others found out meanwhile."""
+    people = [webhooks.Sender(phone=f"3161000{n:04}") for n in range(21)]
+    rig.bot = replace(BOT, access_token=Secret("EAAG-new"), access_token_previous=Secret(TOKEN))
+    wamids = [await rig.hear("Hi", who) for who in people]
+    await rig.work()
+    await rig.settled(*wamids)
+    assert set(rig.graph.refused) == {"EAAG-new"}
+    assert not rig.told(events.NumberPaused)
+
+
 # -- Graph fails for everybody -------------------------------------------------------------------------------
 
 

@@ -132,23 +132,28 @@ class Sender:
 
     async def _post(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
         """One call; repeated with the other token of the number where Meta refuses this one."""
-        answer = await self._proven(self._chosen(line), path, document)
-        if line.previous_token is None or not (isinstance(answer, Refused) and answer.failure.code == EXPIRED):
+        previous = line.phone_number_id in self._on_previous
+        answer = await self._proven(self._chosen(line, previous=previous), path, document)
+        if line.previous_token is None or not _is_expired(answer):
             return answer
-        self._on_previous ^= {line.phone_number_id}
-        again = await self._proven(self._chosen(line), path, document)
-        if isinstance(again, Refused) and again.failure.code == EXPIRED:
-            self._on_previous.discard(line.phone_number_id)
-        else:
-            name = "access_token_previous" if line.phone_number_id in self._on_previous else "access_token"
-            self._tell(f"Meta refuses the other token: whatsapp.{name} is used")
+        again = await self._proven(self._chosen(line, previous=not previous), path, document)
+        if not _is_expired(again):
+            self._uses(line.phone_number_id, previous=not previous)
         return again
 
-    def _chosen(self, line: Line) -> Line:
-        """The line with the token that Meta took last."""
-        if line.previous_token is None or line.phone_number_id not in self._on_previous:
-            return line
-        return replace(line, access_token=line.previous_token)
+    def _chosen(self, line: Line, *, previous: bool | None = None) -> Line:
+        """The line with one of its two tokens: the one that Meta took last, unless ``previous`` says which."""
+        if previous is None:
+            previous = line.phone_number_id in self._on_previous
+        return replace(line, access_token=line.previous_token) if previous and line.previous_token else line
+
+    def _uses(self, number: str, *, previous: bool) -> None:
+        """From now on this token first; told when that changes."""
+        if previous == (number in self._on_previous):
+            return
+        (self._on_previous.add if previous else self._on_previous.discard)(number)
+        name = "access_token_previous" if previous else "access_token"
+        self._tell(f"Meta refuses the other token: whatsapp.{name} is used")
 
     async def _proven(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
         """One call; repeated once where the app turns out to require a proof of its secret."""
@@ -315,6 +320,10 @@ def _origin(address: re.Match[str]) -> tuple[str, str, int]:
 
 def _too_large(most: int) -> str:
     return f"The media is larger than the {most // 1_000_000} MB that are taken"
+
+
+def _is_expired(answer: Accepted | Refused) -> bool:
+    return isinstance(answer, Refused) and answer.failure.code == EXPIRED
 
 
 def _bearer(line: Line) -> dict[str, str]:

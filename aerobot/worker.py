@@ -13,6 +13,7 @@ from aerobot.bot import Attachment, Conversation, Reply, Said, Text, Turn
 from aerobot.circuit import Circuits
 from aerobot.engine import Engine, EngineError, sample
 from aerobot.errors import AerobotError, Fenced, StoreUnavailable
+from aerobot.lag import TICK, Lag
 from aerobot.sender import Sender
 from aerobot.speaker import PAUSE_MS, Dice, Speaker, line_of, told, trouble
 from aerobot.store.base import Claim, HostedBot, Part, Plan, Store, Work
@@ -21,6 +22,12 @@ from aerobot.whatsapp import graph, rules
 
 RENEW_SECONDS = 10.0
 """How often leases are renewed; a lease lasts three times as long."""
+LATE = 0.05
+"""Seconds by which the loop may be late; beyond it whoever receives goes first, for Meta waits for its 200."""
+YIELDS = 0.25
+"""Seconds that the worker lets others go first at most; then it claims a few."""
+MOST, FEW = 100, 10
+"""Conversations claimed at once, and while the loop is late."""
 HISTORY_HOURS = 100_000.0
 """No history is longer, whatever ``conversation_ttl_hours`` says: more than eleven years."""
 
@@ -49,6 +56,7 @@ class Worker:
         self._owner = owner
         self._dice = dice
         self._circuits = Circuits()
+        self._lag = Lag()
         self._join = join
         self._concurrency = concurrency
         self._wake = asyncio.Event()
@@ -62,21 +70,22 @@ class Worker:
 
     async def run(self) -> None:
         """Claim and work until ``stop``; trouble with the store is waited out."""
-        renewing = asyncio.create_task(self._renew())
+        beside = [asyncio.create_task(self._renew()), asyncio.create_task(self._lag.run())]
         try:
             while not self._stopping:
                 self._wake.clear()
                 try:
                     if len(self._tasks) >= self._concurrency:
                         await self._rest(None)
-                    elif not await self._claim() and not self._wake.is_set():
+                    elif not await self._claim(FEW if await self._yielded() else MOST) and not self._wake.is_set():
                         await self._rest(await self._store.due_in())
                 except StoreUnavailable as error:
                     self._trouble(error)
                     await self._rest(1000)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     def _trouble(self, error: StoreUnavailable) -> None:
         self._emit(trouble(error, self._store.now()))
@@ -96,9 +105,18 @@ class Worker:
             with contextlib.suppress(AerobotError):
                 await self._store.release(claim)
 
-    async def _claim(self) -> bool:
+    async def _yielded(self) -> bool:
+        """Let others go first while the loop is late; true where it still is."""
+        until = asyncio.get_running_loop().time() + YIELDS
+        while self._lag.seconds > LATE and not self._stopping:
+            if asyncio.get_running_loop().time() > until:
+                return True
+            await asyncio.sleep(TICK)
+        return False
+
+    async def _claim(self, most: int) -> bool:
         free = self._concurrency - len(self._tasks)
-        works = await self._store.claim(self._owner, min(free, 100), join=self._join)
+        works = await self._store.claim(self._owner, min(free, most), join=self._join)
         for work in works:
             if self._stopping:
                 await self._store.release(work.claim)

@@ -20,6 +20,7 @@ from typing import Any
 
 from aerobot.bot import Audio, Document, Handler, Image, Reply, Router, Sticker, Turn, Video, replies
 from aerobot.engine import EngineError
+from aerobot.engine.watchdog import Watchdog
 from aerobot.errors import AerobotError, ConfigError
 
 FILES = (Image, Video, Audio, Document, Sticker)
@@ -28,7 +29,10 @@ WATCH_SECONDS = 0.4
 
 
 class Python:
-    """Runs ``bot.py``, ``bot.py:name`` or ``module:name``; ``on_reload(error)`` is told of each loading after that."""
+    """Runs ``bot.py``, ``bot.py:name`` or ``module:name``; ``on_reload(error)`` is told of each loading after that.
+
+    ``on_blocked(words)`` is told of a handler that blocks the others: file, line and call.
+    """
 
     needs_history = True
 
@@ -45,7 +49,9 @@ class Python:
         self._thread: threading.Thread | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._running: dict[int, threading.Thread | tuple[asyncio.Task[Any], Any] | None] = {}
+        self._watchdog: asyncio.Task[None] | None = None
         self.on_reload: Callable[[str | None], None] = lambda error: None
+        self.on_blocked: Callable[[str], None] = lambda words: None
 
     async def start(self) -> None:
         """Load the bot; ``ConfigError`` says what is wrong with it."""
@@ -54,15 +60,18 @@ class Python:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="aerobot-bot", daemon=True)
         self._thread.start()
+        watchdog = Watchdog(self._loop, doing=self._at_work, tell=lambda words: self.on_blocked(words))
+        self._watchdog = asyncio.create_task(watchdog.run())
         if self._reload:
             self._stamps = self._look() | before
             self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         """Stop watching and stop the handlers' loop; a handler that is stuck is left behind."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        for task in (self._watcher, self._watchdog):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._loop is not None and self._thread is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_shut, self._loop)
             await asyncio.to_thread(self._thread.join, 1.0)
@@ -171,14 +180,19 @@ class Python:
             return self._described(_frames_of(running))
         if turn_id not in self._running or self._loop is None or self._thread is None:
             return ""
-        at_work = asyncio.current_task(self._loop)
-        words = self._described(_frames_of(self._thread)) if at_work else ""
+        words = self._at_work()
         if running is None:
             return f"waits for another handler, at {words}" if words else ""
         task, answer = running
-        if at_work is task:
+        if words and asyncio.current_task(self._loop) is task:
             return words + "; a blocking call in an async bot: make reply() sync, or use an async client"
         return self._described(_frames_awaiting(answer))
+
+    def _at_work(self) -> str:
+        """Where the handlers' loop is right now, empty while it waits for something to do."""
+        assert self._loop is not None
+        assert self._thread is not None
+        return self._described(_frames_of(self._thread)) if asyncio.current_task(self._loop) else ""
 
     def _described(self, frames: list[FrameType]) -> str:
         """The innermost line of the bot's own, and the call it waits in; ``frames`` begins with the innermost."""

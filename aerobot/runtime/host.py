@@ -86,6 +86,8 @@ class Host:
         )
         if hasattr(self.engine, "on_reload"):
             self.engine.on_reload = self._reloaded
+        if hasattr(self.engine, "on_blocked"):
+            self.engine.on_blocked = self._blocked
         await self.engine.start()
         self.store = SqliteStore(database_path(settings))
         await self.store.open()
@@ -242,6 +244,10 @@ class Host:
 
     def _reloaded(self, error: str | None) -> None:
         self.emit(events.EngineReloaded(at=self.store.now(), name=self.engine.name, error=error))
+
+    def _blocked(self, words: str) -> None:
+        remedy = "make reply() sync, or use an async client"
+        self._notice("warning", "bot", f"{words}: meanwhile nobody else is answered; {remedy}")
 
     def _about(self) -> dict[str, Any]:
         return {

@@ -26,7 +26,7 @@ from aerobot.store.roster import Roster
 from aerobot.store.sqlite import SqliteStore
 from aerobot.whatsapp import webhook
 from aerobot.whatsapp.rules import GRACE_MS, WINDOW_MS
-from aerobot.worker import Worker
+from aerobot.worker import LATE, Worker
 
 NUMBER, TOKEN = "106540352242922", "EAAG-token"
 LINE = webhooks.Line(business_account_id="102290129340398", phone_number_id=NUMBER, display_phone_number="15550783881")
@@ -425,6 +425,27 @@ async def test_two_hundred_people_at_once(rig: Rig) -> None:
     for body in rig.graph.calls:
         heard[body["to"]].append(said(body))
     assert heard == {f"+{who.phone}": ["re 1", "re 2"] for who in people}
+
+
+async def test_a_loop_that_is_always_late_still_answers(rig: Rig) -> None:
+    """Who receives goes first, but not for ever: some are claimed all the same."""
+    people = [webhooks.Sender(phone=f"3161000{n:04}") for n in range(8)]
+    wamids = [await rig.hear("Hi", who) for who in people]
+    blocking = True
+
+    async def hold() -> None:
+        while blocking:
+            time.sleep(0.08)
+            await asyncio.sleep(0)
+
+    holding = asyncio.create_task(hold())
+    worker = await rig.work()
+    for wamid in wamids:
+        while not (await rig.verdict(wamid)).settled:
+            await asyncio.sleep(0.01)
+    assert worker._lag.seconds > LATE
+    blocking = False
+    await holding
 
 
 async def test_no_more_at_once_than_allowed(rig: Rig) -> None:
@@ -947,6 +968,17 @@ async def test_the_previous_token_is_used_where_meta_refuses_the_current_one(rig
     rig.graph.tokens = set()
     await rig.hear("four")
     await rig.until(lambda: rig.told(events.NumberPaused), "the alarm")
+
+
+async def test_many_who_meet_a_refused_token_at_once_agree_on_the_other(rig: Rig) -> None:
+    """Each tries the token that it has not tried, whatever the others found out meanwhile."""
+    people = [webhooks.Sender(phone=f"3161000{n:04}") for n in range(21)]
+    rig.bot = replace(BOT, access_token=Secret("EAAG-new"), access_token_previous=Secret(TOKEN))
+    wamids = [await rig.hear("Hi", who) for who in people]
+    await rig.work()
+    await rig.settled(*wamids)
+    assert set(rig.graph.refused) == {"EAAG-new"}
+    assert not rig.told(events.NumberPaused)
 
 
 # -- Graph fails for everybody -------------------------------------------------------------------------------

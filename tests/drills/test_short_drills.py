@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drills import flood, kill, outage, redelivery, rotation, soak, stop, store
+from tests.drills import engine, flood, kill, outage, redelivery, rotation, soak, stop, store
 from tests.drills.judge import Figures
 
 
@@ -64,3 +64,18 @@ async def test_app_secret_and_access_token_are_changed(tmp_path: Path) -> None:
 async def test_a_short_soak(tmp_path: Path) -> None:
     """The soak runs and judges; what grows slowly only its long form shows."""
     assert (await soak.drill(tmp_path, seconds=6, rate=20, seed=1)).rows
+
+
+async def test_a_slow_engine(tmp_path: Path) -> None:
+    """Two seconds for each of two hundred conversations are two seconds for all of them."""
+    kept(await engine.slow(tmp_path, users=200))
+
+
+async def test_a_stuck_and_a_blocking_engine(tmp_path: Path) -> None:
+    """A handler without end meets its time-out and nobody else waits; one that blocks is named."""
+    kept(await engine.stuck(tmp_path))
+
+
+async def test_a_machine_that_sleeps(tmp_path: Path) -> None:
+    """Stopped under load, the host says nothing twice when it goes on."""
+    kept(await engine.asleep(tmp_path, seconds=2))

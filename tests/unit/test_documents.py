@@ -78,7 +78,10 @@ def test_the_settings_that_documents_name_exist() -> None:
     """Every `section.key` in README and docs is a setting."""
     keys = {setting.key for setting in SETTINGS}
     sections = "|".join(sorted({key.partition(".")[0] for key in keys}))
-    for path in (ROOT / name for name in ("README.md", "CHANGELOG.md", "docs/messages.md", "docs/security.md")):
+    for path in (
+        ROOT / name
+        for name in ("README.md", "CHANGELOG.md", "docs/messages.md", "docs/security.md", "docs/reliability.md")
+    ):
         for name in re.findall(rf"`((?:{sections})\.[a-z_]+)`", path.read_text("utf-8")):
             assert name in keys | {"bot.py", "message.choice"}, (path.name, name)
 

@@ -312,6 +312,26 @@ async def test_what_an_async_handler_is_doing(shop: Shop) -> None:
     assert await abandoned(engine) == "bot.py:4 reply() waits in asyncio.tasks.sleep"
 
 
+async def test_a_handler_that_blocks_the_others_is_named(shop: Shop) -> None:
+    """While it blocks, with file, line and call, and once however often it does."""
+    shop.write("import asyncio, time\n\nasync def reply(turn):\n    time.sleep(1.3)\n    await asyncio.sleep(0)\n")
+    engine = await shop.start()
+    named: list[str] = []
+    engine.on_blocked = named.append
+    await asyncio.gather(*(engine.reply(turn(turn_id=n)) for n in (1, 2)))
+    assert [words.partition(" ")[0] for words in named] == ["bot.py:4"]
+
+
+async def test_a_handler_that_awaits_blocks_nobody(shop: Shop) -> None:
+    """However long it takes."""
+    shop.write("import asyncio\n\nasync def reply(turn):\n    await asyncio.sleep(1.5)\n")
+    engine = await shop.start()
+    named: list[str] = []
+    engine.on_blocked = named.append
+    await engine.reply(turn())
+    assert named == []
+
+
 async def test_what_an_async_generator_is_doing(shop: Shop) -> None:
     """Through its own helpers, the innermost line of the bot's."""
     engine = await shop.bot(

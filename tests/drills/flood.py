@@ -75,7 +75,6 @@ def far_graph() -> Iterator[FarGraph]:
 async def crowd(folder: Path, *, users: int, messages: int, loud: int, seed: int) -> Figures:
     """All at once; the loud one's thousand are delivered first."""
     quiet = [Said(phone=phone(count % users), text=f"q{count}") for count in range(messages)]
-    first = {one.text for one in quiet[:users]}
     random.Random(seed).shuffle(quiet)
     with far_graph() as graph:
         host = Host(folder, graph.url, bot=ONE_PART)
@@ -96,7 +95,10 @@ async def crowd(folder: Path, *, users: int, messages: int, loud: int, seed: int
         calls = graph.calls()
     answered = {call.text.removesuffix(" a"): call.at for call in calls}
     last = max(answered.values()) - began
-    firsts = max((at for text, at in answered.items() if text in first), default=began) - began
+    first: dict[str, float] = {}
+    for call in calls:
+        first.setdefault(call.to, call.at)
+    firsts = max(first.values()) - began
     figures = Figures(f"flood: {messages} messages of {users} people at once, and {loud} of one")
     figures.add("all taken, all answered", f"{taken:.1f} s, {last:.1f} s")
     figures.add("answered a second", f"{len(calls) / last:.0f}")
@@ -104,7 +106,7 @@ async def crowd(folder: Path, *, users: int, messages: int, loud: int, seed: int
     for name, letter in (("people's", "q"), ("the loud one's", "l")):
         waits = [at - meta.acked[text] for text, at in answered.items() if text.startswith(letter)]
         figures.add(f"{name} wait, p50 and p99", f"{share(waits, 0.5):.1f} s, {share(waits, 0.99):.1f} s")
-    figures.add("everybody was answered once by", f"{firsts:.1f} s", f"before {last:.1f} s", good=firsts < last)
+    figures.add("everybody had a first answer by", f"{firsts:.1f} s", f"before {last:.1f} s", good=firsts < last)
     figures.add("memory, first and most", watch.words, f"under {MEMORY_MB:g} MB", good=most < MEMORY_MB)
     figures.add("unforeseen", len(host.wrong), "0", good=done and not host.wrong and code == 0)
     return figures

@@ -10,8 +10,8 @@ import typer
 from aerobot import __version__
 from aerobot.cli import running
 from aerobot.cli.command import TEST, Run, command
-from aerobot.cli.durations import is_duration, moment, seconds
-from aerobot.cli.emulator_stream import EmulatorStream
+from aerobot.cli.durations import is_duration, moment, seconds, spoken
+from aerobot.cli.emulator_stream import EmulatorStream, named
 from aerobot.errors import UsageError
 from aerobot.terminal import Terminal, safe
 
@@ -81,7 +81,8 @@ def register(app: typer.Typer) -> None:
             allow_external=allow_external,
         )
         emulation = Emulation(wishes, lambda level, words: _tell(run.terminal, level, words))
-        raise typer.Exit(running.run(run.terminal, _run(run.terminal, emulation, show, environment=print_ == "env")))
+        work = _run(run.terminal, emulation, show, webhook or "", environment=print_ == "env")
+        raise typer.Exit(running.run(run.terminal, work))
 
 
 def _ahead(text: str) -> float:
@@ -103,17 +104,21 @@ def _tell(terminal: Terminal, level: str, words: str) -> None:
         terminal.step(level, "webhook", safe(words))
 
 
-async def _run(terminal: Terminal, emulation: "Emulation", show: EmulatorStream, *, environment: bool) -> int:
+async def _run(
+    terminal: Terminal, emulation: "Emulation", show: EmulatorStream, webhook: str, *, environment: bool
+) -> int:
     terminal.say(f"aerobot {__version__}  emulator  nobody real gets a message")
     emulator = await emulation.start()
     watching = asyncio.create_task(_watch(emulator, show))
     try:
-        _welcome(terminal, emulator, environment=environment)
+        _welcome(terminal, emulator, webhook, environment=environment)
     except BaseException:
         await emulation.stop()
         raise
     code = await running.until_stopped(emulation.stop, emulation.abandon)
     await watching
+    bubbles = emulator.meta.world.bubbles()
+    terminal.say(f"Stopped. {len(bubbles)} messages in {len({b.chat for b in bubbles})} chats.")
     return code
 
 
@@ -140,7 +145,7 @@ def ready(emulator: "Emulator") -> dict[str, Any]:
     }
 
 
-def _welcome(terminal: Terminal, emulator: "Emulator", *, environment: bool) -> None:
+def _welcome(terminal: Terminal, emulator: "Emulator", webhook: str, *, environment: bool) -> None:
     from aerobot.emulator.credentials import pretty
     from aerobot.emulator.environment import environment as variables
 
@@ -150,8 +155,7 @@ def _welcome(terminal: Terminal, emulator: "Emulator", *, environment: bool) -> 
     found = emulator.credentials
     terminal.step("ok", "Graph", f"{emulator.graph_url}, any version or none")
     terminal.step("ok", "number", f"{pretty(found.display_phone_number)}, TEST, id {found.phone_number_id}")
-    if not emulator.portal.business.callback(found.phone_number_id):
-        terminal.step("skipped", "webhook", "none yet: messages wait until one is set")
+    _tell_state(terminal, emulator, webhook)
     terminal.step("ok", "phone", "in the browser:")
     if environment:
         terminal.say(emulator.page_url)
@@ -160,6 +164,31 @@ def _welcome(terminal: Terminal, emulator: "Emulator", *, environment: bool) -> 
         terminal.value(emulator.page_url)
         terminal.say("Tokens and secrets: --print env, or --json.")
     terminal.say('Ready. Try: aerobot phone send "Hi"          Stop: Ctrl-C')
+
+
+def _tell_state(terminal: Terminal, emulator: "Emulator", webhook: str) -> None:
+    """Where webhooks go, and what a kept state has brought along that somebody may have forgotten."""
+    from aerobot.emulator.settings import Settings
+
+    url = emulator.portal.business.callback(emulator.credentials.phone_number_id)
+    if webhook:
+        terminal.step("skipped", "webhook", safe(f"{webhook}, as soon as it answers"))
+    elif url:
+        terminal.step("ok", "webhook", safe(url))
+    else:
+        terminal.step("skipped", "webhook", "none yet: messages wait until one is set")
+    meta = emulator.meta
+    if count := len(meta.world.bubbles()):
+        terminal.step("ok", "kept", f"{count} messages, {len(meta.faults.armed)} faults armed")
+    for one in meta.faults.armed:
+        terminal.step("warning", "armed", named(one))
+    if emulator.clock.offset:
+        terminal.step("warning", "clock", f"{spoken(emulator.clock.offset)} ahead of real time")
+    usual = Settings().document() | {"sent_delay": None, "delivered_delay": None, "read_delay": None}
+    changed = {name: value for name, value in meta.settings.document().items() if usual[name] not in (None, value)}
+    if changed:
+        words = ", ".join(f"{name}={value}" for name, value in changed.items())
+        terminal.step("warning", "settings", safe(words))
 
 
 def print_lines(terminal: Terminal, variables: Mapping[str, str]) -> None:

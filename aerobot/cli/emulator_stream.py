@@ -19,6 +19,7 @@ class EmulatorStream:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._armed: list[Mapping[str, Any]] = []
+        self._unanswered = ""
         self._renderers: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "message": self._message,
             "tick": self._tick,
@@ -69,14 +70,18 @@ class EmulatorStream:
     def _graph(self, event: Mapping[str, Any]) -> None:
         if event["status"] < 400 and not event.get("fault"):
             return
-        armed = f"  (armed: {event['fault']})" if event.get("fault") else ""
+        fault = f"  (fault: {event['fault']})" if event.get("fault") else ""
         code = f" {event['code']}" if event["code"] else ""
-        self._mark(event, "warning", f"{event['method']} {event['path']} answered {event['status']}{code}{armed}")
+        answer = "got no whole answer" if event.get("broken") else f"answered {event['status']}{code}"
+        self._mark(event, "warning", f"{event['method']} {event['path']} {answer}{fault}")
 
     def _challenge(self, event: Mapping[str, Any]) -> None:
-        if not event["passed"]:
-            why = event["error"] or f"answered {event['status']}"
-            self._mark(event, "warning", f"challenge to {event['url']}: {why}")
+        """One that is not answered is told once, however often it is asked."""
+        why = "" if event["passed"] else event["error"] or f"answered {event['status']}"
+        words = f"challenge to {event['url']}: {why}" if why else ""
+        if words and words != self._unanswered:
+            self._mark(event, "warning", words)
+        self._unanswered = words
 
     def _connected(self, event: Mapping[str, Any]) -> None:
         self._mark(event, "ok", f"webhooks go to {event['url']}")
@@ -95,7 +100,8 @@ class EmulatorStream:
         self._mark(event, "warning" if event["offset"] else "ok", f"the clock is {ahead}")
 
     def _restarted(self, event: Mapping[str, Any]) -> None:
-        self._mark(event, "ok", "everything begins anew")
+        anew = event.get("why") == "reset"
+        self._mark(event, "ok", "everything begins anew" if anew else "another state was taken in")
 
     def _line(self, event: Mapping[str, Any], arrow: str, text: str) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000))

@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     _tap(inner)
     _chat(inner)
     _add(inner)
+    _list(inner)
     phone_world.register(inner)
 
 
@@ -71,6 +72,8 @@ def _send(inner: typer.Typer) -> None:
         """
         if (text is None) == (file is None) and kind is None:
             raise UsageError("Give a text, --file or --type.", 'aerobot phone send "Hi"')
+        if text is not None and not text.strip():
+            raise UsageError("Nobody can send an empty text.", 'aerobot phone send "Hi"')
         with client(emulator) as found:
             state = found.get("state", recent="50")
             phone, number = choose_phone(state, from_), choose_bot(state, to)
@@ -165,6 +168,20 @@ def _add(inner: typer.Typer) -> None:
         run.terminal.document(made)
         run.terminal.say(f"{safe(name)} has a phone: {made['phone']}")
         run.terminal.say(f'Next: aerobot phone send "Hi" --from {made["phone"]}')
+
+
+def _list(inner: typer.Typer) -> None:
+    @command(inner, "list", examples=("aerobot phone list", "aerobot phone list --json"))
+    def list_(run: Run, emulator: Port = None) -> None:
+        """List the phones, and the bots that they can write to."""
+        with client(emulator) as found:
+            state = found.get("state", recent="1")
+        run.terminal.document({"phones": state["phones"], "numbers": state["numbers"]})
+        run.terminal.table(("PHONE", "NAME", "NUMBER"), [(p["phone"], p["name"], p["number"]) for p in state["phones"]])
+        bots = [(n["number"], n["name"], f"{n['display']}, {n['mode']}") for n in state["numbers"]]
+        run.terminal.result("")
+        run.terminal.table(("BOT", "NAME", "NUMBER"), bots)
+        run.terminal.say('Next: aerobot phone send "Hi" --from NAME')
 
 
 # -- sending and waiting ------------------------------------------------------------------------------------------

@@ -219,6 +219,9 @@ def _state(inner: typer.Typer) -> None:
         if not isinstance(state, dict):
             raise ConfigError(f"{file} is no state of the emulator.", "Give a file that aerobot phone export wrote.")
         with client(emulator) as found:
-            found.post("import", state)
+            try:
+                found.post("import", state)
+            except UsageError as error:
+                raise UsageError(f"{file}: {error.message}", "Give a file that aerobot phone export wrote.") from None
         run.terminal.document({"imported": str(file)})
         run.terminal.say("The emulator goes on from there.")

@@ -163,7 +163,7 @@ def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) 
     profile = f"  profile {settings.profile}" if settings.profile else ""
     number = settings.text("whatsapp.phone_number_id")
     where = settings.text("serve.public_url") or ("through a tunnel" if tunnel else "this machine only")
-    terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}")
+    terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}", hang=2)
 
 
 def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str) -> None:

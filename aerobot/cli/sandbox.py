@@ -49,10 +49,10 @@ def register(app: typer.Typer) -> None:
         ] = None,
         exec_: Annotated[
             str | None,
-            typer.Option("--exec", metavar="CMD", help="Run this beside it, and end with its exit code."),
+            typer.Option("--exec", metavar="CMD", help="Run this beside it, and end as it ends; no shell."),
         ] = None,
         keep: Annotated[
-            Path | None, typer.Option(metavar="DIR", help="Keep the store there; else it is gone at the end.")
+            Path | None, typer.Option(metavar="DIR", help="Keep chats and store there; else they are gone at the end.")
         ] = None,
         timeout: Annotated[
             float, typer.Option(metavar="S", help="With --say: how long to wait, in seconds.", min=0.1)

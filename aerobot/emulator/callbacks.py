@@ -15,7 +15,7 @@ import aiohttp
 from aerobot.emulator.graph_errors import Refusal, Refused, parameter, required
 from aerobot.emulator.ids import Ids
 from aerobot.emulator.journal import Journal
-from aerobot.emulator.places import is_here
+from aerobot.emulator.places import is_here, words
 from aerobot.errors import NetworkError, RemoteError
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=10)
@@ -101,9 +101,10 @@ async def _ask(session: aiohttp.ClientSession, url: str, verify_token: str, numb
         async with session.get(url, params=query, headers=headers, allow_redirects=False, timeout=PATIENCE) as response:
             body = (await response.content.read(4096)).decode("utf-8", "replace")
             return Asked(number=number, status=response.status, reason=response.reason or "", body=body)
-    except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-        why = str(error) or f"no answer within {PATIENCE.total:.0f} s"
-        return Asked(number=number, error=why, curl=_curl(error))
+    except TimeoutError as error:
+        return Asked(number=number, error=f"no answer within {PATIENCE.total:.0f} s", curl=_curl(error))
+    except (aiohttp.ClientError, ValueError) as error:
+        return Asked(number=number, error=words(error), curl=_curl(error))
 
 
 def _curl(error: Exception) -> int:

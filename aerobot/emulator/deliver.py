@@ -14,7 +14,7 @@ import aiohttp
 from aerobot.emulator.clock import Clock
 from aerobot.emulator.deliveries import UNDONE, Attempt, Deliveries, Delivery, Update
 from aerobot.emulator.journal import Journal
-from aerobot.emulator.places import is_here
+from aerobot.emulator.places import is_here, words
 from aerobot.emulator.settings import Settings
 from aerobot.emulator.webhooks import sign
 
@@ -234,7 +234,7 @@ class Courier:
         except TimeoutError:
             return 0, f"no answer within {PATIENCE.total:.0f} s", {}, ""
         except (aiohttp.ClientError, ValueError) as error:
-            return 0, str(error) or type(error).__name__, {}, ""
+            return 0, words(error), {}, ""
 
     def _tell(
         self, delivery: Delivery, *, attempt: int, status: int = 0, milliseconds: float = 0.0, error: str = ""

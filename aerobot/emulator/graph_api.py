@@ -27,7 +27,7 @@ from aerobot.emulator.graph_numbers import GraphNumbers, not_registered
 from aerobot.emulator.ids import Ids
 from aerobot.emulator.journal import Journal
 from aerobot.emulator.portal import Portal
-from aerobot.emulator.presets import Fault
+from aerobot.emulator.presets import BROKEN, PRESETS, Fault
 from aerobot.emulator.tokens import MESSAGING
 from aerobot.emulator.wire import Wire, page
 
@@ -106,7 +106,9 @@ class GraphApi:
             milliseconds=took,
             answer=_text(response),
         )
-        fault = {"fault": trail.fault} if trail.fault else {}
+        fault: dict[str, object] = {"fault": trail.fault} if trail.fault else {}
+        if trail.fault and PRESETS[trail.fault].wire in BROKEN:
+            fault["broken"] = True
         self._journal.add(
             "graph",
             call=made.call,

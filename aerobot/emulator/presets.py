@@ -132,6 +132,8 @@ _ALL: Final = (
 
 PRESETS: Final[Mapping[str, Fault]] = {fault.name: fault for fault in _ALL}
 """Every fault by name."""
+BROKEN: Final = ("timeout", "reset", "half")
+"""Faults of the wire after which a caller has no whole answer."""
 SLOW: Final = 3.0
 """Seconds that a ``slow`` answer is late."""
 AREA: Final = "15559"

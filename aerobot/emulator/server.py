@@ -170,7 +170,7 @@ class Emulator:
         self.clock.reset()
         self._replace()
         self.meta.people()
-        self._restarted()
+        self._restarted("reset")
 
     def export(self) -> dict[str, Any]:
         """The whole state as JSON, secrets of the emulated business included."""
@@ -193,7 +193,7 @@ class Emulator:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._take_in_anew(before)
             raise ValueError(f"This state cannot be read: {type(error).__name__}: {error}.") from None
-        self._restarted()
+        self._restarted("import")
 
     def _take_in_anew(self, kept: Mapping[str, Any]) -> None:
         self._ids = Ids(kept["seed"], kept["ids"])
@@ -221,9 +221,9 @@ class Emulator:
         self.meta.restore(kept)
         self._last_callback = self.portal.business.callback(self.portal.business.number_id)
 
-    def _restarted(self) -> None:
+    def _restarted(self, why: str) -> None:
         self.epoch = secrets.token_hex(4)
-        self.journal.add("restarted", epoch=self.epoch)
+        self.journal.add("restarted", epoch=self.epoch, why=why)
 
     # -- the set-up --
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aerobot.config import state_folder
-from aerobot.errors import AerobotError
+from aerobot.errors import AerobotError, UsageError
 from aerobot.runtime.listening import not_listening
 
 if TYPE_CHECKING:
     from aerobot.emulator.server import Emulator
     from aerobot.emulator.state import StateFile
 
-AGAIN = 1.0
-"""Seconds between two tries to reach a webhook that does not answer yet."""
+AGAIN, SELDOM = 1.0, 5.0
+"""Seconds between two tries to reach a webhook that does not answer yet: at first, and after the first minute."""
+PATIENT = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Emulation:
         from aerobot.emulator.state import StateFile
 
         wishes = self._wishes
+        _check(wishes)
         kept: Mapping[str, Any] | None = None
         if wishes.state is not None:
             self._file = StateFile(wishes.state)
@@ -106,8 +108,9 @@ class Emulation:
 
     async def _connect(self, url: str) -> None:
         """Until it answers the challenge; why it does not is said once for each reason."""
-        said = ""
+        said, tries = "", 0
         while True:
+            tries += 1
             try:
                 await self.emulator.connect(url)
             except AerobotError as error:
@@ -117,7 +120,7 @@ class Emulation:
             else:
                 self._tell("ok", f"{url}, challenge answered")
                 return
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(AGAIN if tries < PATIENT else SELDOM)
 
     async def stop(self) -> None:
         """Stop it; what it kept is written a last time."""
@@ -137,3 +140,23 @@ class Emulation:
         with contextlib.suppress(OSError):
             if self._note is not None:
                 self._note.unlink(missing_ok=True)
+
+
+def _check(wishes: Wishes) -> None:
+    """Refuse a webhook that can never be called (``UsageError``)."""
+    from urllib.parse import urlsplit
+
+    from aerobot.emulator.places import is_here
+
+    if not wishes.webhook:
+        return
+    try:
+        parts = urlsplit(wishes.webhook)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        hint = "Give the whole address: --webhook http://127.0.0.1:3000/webhook"
+        raise UsageError(f"{wishes.webhook!r} is not an address.", hint)
+    if not (wishes.allow_external or is_here(wishes.webhook)):
+        raise UsageError(f"{wishes.webhook} is not on this machine.", "--allow-external permits it.")

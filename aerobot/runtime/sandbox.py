@@ -40,6 +40,7 @@ class Sandbox:
                 seed=settings.get("emulator.seed"),
                 name=settings.text("bot.name") or "Aerobot",
                 free_port=True,
+                state=None if temporary else folder / "emulator.json",
                 environ=options.environ,
             )
         )

@@ -28,15 +28,26 @@ class Stage:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something there and wait for it, without a loop of one's own."""
+        __tracebackhide__ = True
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def ask(self, look: Callable[[], T]) -> T:
-        """Call something there that returns at once; the test's loop stands still for that moment."""
+        """Call something there that returns at once; the test's loop stands still for that moment.
 
-        async def looked() -> T:
-            return look()
+        A ``ValueError`` is a mistake of the test's: it is raised anew, without the way that it came.
+        """
+        __tracebackhide__ = True
 
-        return self.run(looked())
+        async def looked() -> T | ValueError:
+            try:
+                return look()
+            except ValueError as error:
+                return error
+
+        found = self.run(looked())
+        if isinstance(found, ValueError):
+            raise ValueError(*found.args) from None
+        return found
 
     async def share(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something there and await it from any loop."""

@@ -30,7 +30,7 @@ class Story:
             return self._told(f"No reply to {self._name} {late}.", await self._doing())
         said = any(bubble.direction == "in" for bubble in self._bubbles())
         why = "and none comes: the host is done with all that was sent" if said else "for nothing was sent"
-        return self._told(f"No reply to {self._name}, {why}.")
+        return self._told(f"No reply to {self._name}, {why}.", self._undelivered())
 
     async def not_done(self, late: str) -> str:
         """Why it is not sure that nothing comes."""
@@ -44,6 +44,14 @@ class Story:
         """That the bot failed, or nothing where it did not."""
         failure = await self._failed_turn()
         return "" if failure is None else self._told("The bot was not silent, it failed.", _trace(failure))
+
+    def _undelivered(self) -> list[str]:
+        """What the bot did say, but Meta did not deliver."""
+        lost = [bubble for bubble in self._bubbles() if bubble.direction == "out" and bubble.status == "failed"]
+        return [
+            f"Meta did not deliver {_cut(bubble.text or bubble.type)!r}: {_code(bubble)}. phone.received has it."
+            for bubble in lost
+        ]
 
     # -- finding ------------------------------------------------------------------------------------------------
 
@@ -102,6 +110,11 @@ class Story:
             if delivery.state != "delivered" and (delivery.messages or delivery.attempts)
         ]
         return calls + webhooks
+
+
+def _code(bubble: Bubble) -> str:
+    error = bubble.error or {}
+    return f"{error.get('code')} {error.get('title')}"
 
 
 def _trace(event: events.TurnEnded) -> list[str]:

@@ -50,6 +50,7 @@ class World:
         ``call`` is ``messages``, ``read``, ``media``, ``download``, ``settings`` or ``any``. Raises ``ValueError``
         for what there is not.
         """
+        __tracebackhide__ = True
         key = to if isinstance(to, str) else to.key
         self._stage.ask(lambda: self._bench.emulator.arm(fault, times, call=call, to=key))
 
@@ -59,6 +60,7 @@ class World:
 
     def settle(self, **changes: object) -> None:
         """Change how it behaves (``window``, ``pair_limit``, ``hold``, ``copies`` …); ``ValueError`` lists them."""
+        __tracebackhide__ = True
         self._stage.ask(lambda: self._bench.emulator.settle(**changes))
 
     def arrange(self, **changes: Unpack[Changes]) -> None:

@@ -1,6 +1,7 @@
 """`aerobot sandbox --exec`: a command beside the sandbox, which finds it through its environment."""
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
@@ -63,13 +64,25 @@ def _environment(sandbox: "Sandbox", ready: events.Ready) -> dict[str, str]:
 
 
 async def _run(words: list[str], environ: dict[str, str]) -> int:
-    """The command to its end; a signal to us goes to it too, and we wait for it."""
+    """The command to its end; a signal to us goes to it too, whenever it comes, and we wait for it."""
+    processes: list[asyncio.subprocess.Process] = []
+    told = asyncio.Event()
+
+    def pass_on() -> None:
+        told.set()
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal has told the command already
+    loop.add_signal_handler(signal.SIGTERM, pass_on)
     try:
         process = await asyncio.create_subprocess_exec(*words, env=environ)
     except OSError as error:
         raise UsageError(f"--exec: {words[0]} cannot be run: {error.strerror}.") from None
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal has told the command already
-    loop.add_signal_handler(signal.SIGTERM, process.terminate)
+    processes.append(process)
+    if told.is_set():
+        pass_on()
     code = await process.wait()
     return 128 - code if code < 0 else code

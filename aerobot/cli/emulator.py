@@ -68,7 +68,7 @@ def register(app: typer.Typer) -> None:
         from aerobot.runtime import Emulation, Wishes
 
         settings = run.settings({"emulator.port": port, "emulator.seed": seed})
-        show = EmulatorStream(run.terminal)
+        show = EmulatorStream(run.terminal, waited_for=webhook or "")
         wishes = Wishes(
             port=settings.get("emulator.port"),
             seed=settings.get("emulator.seed"),
@@ -117,8 +117,7 @@ async def _run(
         raise
     code = await running.until_stopped(emulation.stop, emulation.abandon)
     await watching
-    bubbles = emulator.meta.world.bubbles()
-    terminal.say(f"Stopped. {len(bubbles)} messages in {len({b.chat for b in bubbles})} chats.")
+    terminal.say(f"Stopped. {_count(len(emulator.meta.world.bubbles()), 'message')}.")
     return code
 
 
@@ -179,7 +178,7 @@ def _tell_state(terminal: Terminal, emulator: "Emulator", webhook: str) -> None:
         terminal.step("skipped", "webhook", "none yet: messages wait until one is set")
     meta = emulator.meta
     if count := len(meta.world.bubbles()):
-        terminal.step("ok", "kept", f"{count} messages, {len(meta.faults.armed)} faults armed")
+        terminal.step("ok", "kept", f"{_count(count, 'message')} of before")
     for one in meta.faults.armed:
         terminal.step("warning", "armed", named(one))
     if emulator.clock.offset:
@@ -189,6 +188,10 @@ def _tell_state(terminal: Terminal, emulator: "Emulator", webhook: str) -> None:
     if changed:
         words = ", ".join(f"{name}={value}" for name, value in changed.items())
         terminal.step("warning", "settings", safe(words))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def print_lines(terminal: Terminal, variables: Mapping[str, str]) -> None:

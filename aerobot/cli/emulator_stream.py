@@ -14,10 +14,11 @@ CUT = 120
 
 
 class EmulatorStream:
-    """Renders the emulator's events as they come."""
+    """Renders the emulator's events as they come; of the webhook that is ``waited_for`` somebody else tells."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, waited_for: str = "") -> None:
         self._terminal = terminal
+        self._waited_for = waited_for
         self._armed: list[Mapping[str, Any]] = []
         self._unanswered = ""
         self._renderers: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
@@ -79,7 +80,7 @@ class EmulatorStream:
         """One that is not answered is told once, however often it is asked."""
         why = "" if event["passed"] else event["error"] or f"answered {event['status']}"
         words = f"challenge to {event['url']}: {why}" if why else ""
-        if words and words != self._unanswered:
+        if words and event["url"] != self._waited_for and words != self._unanswered:
             self._mark(event, "warning", words)
         self._unanswered = words
 

@@ -1,6 +1,7 @@
 """What is on this machine and what is not: nothing else is called unless it was permitted."""
 
 import ipaddress
+import os
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,6 +24,7 @@ def is_here(url: str) -> bool:
 def words(error: Exception) -> str:
     """Why a call failed, as a person says it."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        why = error.os_error.strerror or str(error.os_error)
-        return f"nothing answers at {error.host}:{error.port} ({why.partition('[')[0].strip() or 'no connection'})"
+        number = error.os_error.errno
+        why = os.strerror(number) if number and number > 0 else error.os_error.strerror or "no connection"
+        return f"nothing answers at {error.host}:{error.port} ({why})"
     return str(error) or type(error).__name__

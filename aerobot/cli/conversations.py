@@ -119,7 +119,8 @@ def _whole(person: Facts, who: str) -> bool:
 
     forms = rules.number_forms("".join(c for c in who if c.isdigit()))
     known = {identity["value"] for identity in person["identities"]}
-    return who in known or not known.isdisjoint(forms) or who.casefold() == person["name"].casefold()
+    named = bool(who.strip()) and who.casefold() == person["name"].casefold()
+    return (bool(who) and who in known) or not known.isdisjoint(forms) or named
 
 
 # -- what is shown ------------------------------------------------------------------------------------------------

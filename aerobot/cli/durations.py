@@ -5,6 +5,7 @@ from datetime import datetime
 
 from aerobot.errors import UsageError
 
+MOST = 1e10
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -14,7 +15,10 @@ def seconds(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", given)
     if not parts or "".join(number + unit for number, unit in parts) != given:
         raise UsageError(f"{text!r} is not a duration.", "Write it like 90s, 45m, 25h, 2d or 1h30m.")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    found = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not found < MOST:
+        raise UsageError(f"{text!r} is longer than anybody lives.", "Like +25h.")
+    return found
 
 
 def is_duration(text: str) -> bool:

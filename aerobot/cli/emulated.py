@@ -111,8 +111,8 @@ def choices(message: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     if message["type"] != "interactive" or not isinstance(content, Mapping):
         return []
     action = content.get("action") or {}
-    replies = [("button", dict(button["reply"])) for button in action.get("buttons", [])]
-    rows = [("list", dict(row)) for section in action.get("sections", []) for row in section["rows"]]
+    replies = [("button", dict(button["reply"])) for button in action.get("buttons") or () if button.get("reply")]
+    rows = [("list", dict(row)) for section in action.get("sections") or () for row in section.get("rows") or ()]
     return replies + rows
 
 
@@ -120,9 +120,10 @@ def show_messages(terminal: Terminal, messages: list[dict[str, Any]]) -> None:
     """Messages as results: who, what, what can be tapped."""
     for message in messages:
         arrow = "-->" if message["direction"] == "in" else "<--"
-        kind = {"interactive": str((message["content"] or {}).get("type", "interactive"))}.get(
-            message["type"], message["type"]
-        )
+        content = message["content"]
+        kind = message["type"]
+        if kind == "interactive" and isinstance(content, Mapping):
+            kind = str(content.get("type", kind))
         status = f"  ({message['status']})" if message["status"] == "failed" else ""
         text = message["text"] or f"[{message['type']}]"
         for place, line in enumerate((safe(text, lines=True) + status).split("\n")):

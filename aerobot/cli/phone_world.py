@@ -160,8 +160,8 @@ def _changes(given: list[str]) -> Mapping[str, Any]:
         if not sign:
             raise UsageError(f"{one!r} is not NAME=VALUE.", "aerobot phone set window=at_once")
         try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
+            found[name.strip()] = json.loads(value, parse_constant=str)
+        except (ValueError, RecursionError):
             found[name.strip()] = value
     return found
 
@@ -194,6 +194,7 @@ def _state(inner: typer.Typer) -> None:
             return
         try:
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as to:
+                os.fchmod(to.fileno(), 0o600)  # one that was there before may be open to others
                 to.write(text)
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
@@ -214,7 +215,7 @@ def _state(inner: typer.Typer) -> None:
             state = json.loads(text)
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ConfigError(f"{file} is not JSON.", "Give a file that aerobot phone export wrote.") from None
         if not isinstance(state, dict):
             raise ConfigError(f"{file} is no state of the emulator.", "Give a file that aerobot phone export wrote.")

@@ -5,10 +5,12 @@ import contextlib
 import os
 import shlex
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aerobot import events
+from aerobot.cli.running import ECHO_SECONDS
 from aerobot.cli.stream import Stream
 from aerobot.config import Settings
 from aerobot.errors import UsageError
@@ -66,23 +68,28 @@ def _environment(sandbox: "Sandbox", ready: events.Ready) -> dict[str, str]:
 async def _run(words: list[str], environ: dict[str, str]) -> int:
     """The command to its end; a signal to us goes to it too, whenever it comes, and we wait for it."""
     processes: list[asyncio.subprocess.Process] = []
-    told = asyncio.Event()
+    told: list[float] = []
 
-    def pass_on() -> None:
-        told.set()
+    def pass_on(number: int) -> None:
+        """The first goes to the command, which the terminal's Ctrl-C has told already; a later one ends it."""
+        again = bool(told) and time.monotonic() - told[0] > ECHO_SECONDS
+        told.append(time.monotonic())
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                if again:
+                    process.kill()
+                elif number == signal.SIGTERM:
+                    process.terminate()
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal has told the command already
-    loop.add_signal_handler(signal.SIGTERM, pass_on)
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(wanted, pass_on, wanted)
     try:
         process = await asyncio.create_subprocess_exec(*words, env=environ)
     except OSError as error:
         raise UsageError(f"--exec: {words[0]} cannot be run: {error.strerror}.") from None
     processes.append(process)
-    if told.is_set():
-        pass_on()
+    if told:
+        process.terminate()
     code = await process.wait()
     return 128 - code if code < 0 else code

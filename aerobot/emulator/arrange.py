@@ -8,6 +8,8 @@ from aerobot.emulator.business import Business, Number, Subscription
 from aerobot.emulator.tokens import Token, Tokens
 
 HOUR: Final = 3600
+LATEST: Final = 10**10
+"""Seconds since 1970 that every calendar here knows, in the year 2286."""
 
 
 class Changes(TypedDict, total=False):
@@ -114,7 +116,9 @@ def _check(name: str, value: object) -> None:
         raise ValueError(f"{name} is a string.")
     if name in _FLAGS and not isinstance(value, bool):
         raise ValueError(f"{name} is true or false.")
-    if name in _AMOUNTS and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if name in _AMOUNTS and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not -LATEST <= value <= LATEST
+    ):
         raise ValueError(f"{name} is a number of seconds.")
     if name in _LISTS and not _is_list(value) and not (value is None and name == "token_targets"):
         raise ValueError(f"{name} is a list of strings.")

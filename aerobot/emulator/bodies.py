@@ -1,6 +1,13 @@
 """Reads request bodies up to a limit, so that nobody fills the memory."""
 
+import json
+import math
+from collections.abc import Mapping
+
 from aiohttp import BodyPartReader, web
+
+DEEPEST = 100
+"""Levels of a JSON body; nobody's message is as deep."""
 
 
 class TooLarge(Exception):
@@ -22,11 +29,44 @@ async def bounded(request: web.Request, most: int) -> bytes:
     return bytes(found)
 
 
+def loads(raw: bytes | str) -> object:
+    """JSON as the standard has it. Raises ``ValueError`` for what does not parse, is too deep, or is no number."""
+    try:
+        found: object = json.loads(raw, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    waiting = [(found, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValueError("it is too deep")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number is too large")
+        if isinstance(value, Mapping):
+            waiting += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+    return found
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no number")
+
+
 async def form(request: web.Request, most: int) -> tuple[dict[str, str], tuple[bytes, str, str] | None]:
     """The fields of a multipart form, and its file as ``(data, media type, file name)``.
 
     Raises ``TooLarge``, and ``ValueError`` for a body that is not such a form.
     """
+    try:
+        return await _form(request, most)
+    except TooLarge:
+        raise
+    except Exception as error:  # the parser has many ways to say that a form is broken
+        raise ValueError(f"it cannot be read as a form ({type(error).__name__})") from None
+
+
+async def _form(request: web.Request, most: int) -> tuple[dict[str, str], tuple[bytes, str, str] | None]:
     fields: dict[str, str] = {}
     file: tuple[bytes, str, str] | None = None
     left = most

@@ -50,6 +50,9 @@ class Bubble:
         """What ``document`` gave. Raises ``ValueError`` or ``TypeError`` for anything else."""
         names = {one.name for one in fields(cls)}
         found = cls(**{key: value for key, value in document.items() if key in names})  # type: ignore[arg-type]
+        texts = (found.id, found.number, found.phone, found.type, found.text, found.about, found.media, found.chosen)
+        if not all(isinstance(value, str) for value in texts):
+            raise ValueError("a message has another form")
         if found.direction not in ("in", "out") or found.status not in RANKS or not isinstance(found.at, int):
             raise ValueError("a message has another form")
         return found

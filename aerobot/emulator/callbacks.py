@@ -103,7 +103,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, verify_token: str, numb
             return Asked(number=number, status=response.status, reason=response.reason or "", body=body)
     except TimeoutError as error:
         return Asked(number=number, error=f"no answer within {PATIENCE.total:.0f} s", curl=_curl(error))
-    except (aiohttp.ClientError, ValueError) as error:
+    except (aiohttp.ClientError, ValueError, TypeError, OSError) as error:
         return Asked(number=number, error=words(error), curl=_curl(error))
 
 
@@ -145,7 +145,7 @@ def _why(asked: Asked) -> str:
 def _usable(url: str) -> bool:
     """Meta takes ``https`` alone; here ``http`` does for this machine."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if url.isprintable() and " " not in url else "")
         host = parts.hostname or ""
     except ValueError:
         return False

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -86,10 +87,6 @@ class Calls:
         """Those that made a message or refer to it, or all."""
         return [call for call in self._kept if wamid in ("", call.wamid, call.about)]
 
-    def answering(self, phone: str, number: str, *, after: int, before: int) -> list[GraphCall]:
-        """The sends in a chat between two times, in ms since 1970."""
-        return [
-            call
-            for call in self._kept
-            if (call.phone, call.number) == (phone, number) and call.wamid and after <= call.at < before
-        ]
+    def making(self, wamids: AbstractSet[str]) -> list[GraphCall]:
+        """Those that made these messages."""
+        return [call for call in self._kept if call.wamid in wamids]

@@ -68,7 +68,8 @@ class Client:
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """``POST /_/…`` with a JSON object."""
-        return self._call("POST", path, json=dict(body or {}))
+        content = json.dumps(dict(body or {})).encode("ascii")  # half an emoji is no UTF-8, but it is JSON
+        return self._call("POST", path, content=content, headers={"Content-Type": "application/json"})
 
     def delete(self, path: str, **query: str) -> Any:
         """``DELETE /_/…``."""

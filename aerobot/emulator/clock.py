@@ -1,6 +1,7 @@
 """The emulator's time: real time and what was added to it. It goes forward only, except back to real time."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -59,9 +60,8 @@ class Clock:
         try:
             while (left := until - loop.time() - self.offset) > 0:
                 bell.clear()
-                try:
-                    await asyncio.wait_for(bell.wait(), left)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):  # wait_for loses a cancel that comes with the bell (Python 3.11)
+                        await bell.wait()
         finally:
             self._sleepers.discard(bell)

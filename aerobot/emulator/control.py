@@ -47,7 +47,9 @@ class Control:
         async def guarded(request: web.Request) -> web.StreamResponse:
             check_place(request)
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            if scheme != "Bearer" or not hmac.compare_digest(given.encode(), self._emulator.control_token.encode()):
+            if scheme != "Bearer" or not hmac.compare_digest(
+                given.encode("utf-8", "surrogateescape"), self._emulator.control_token.encode()
+            ):
                 return error(401, "This needs the token of the address that was printed (#token=…).")
             try:
                 return await handler(request)
@@ -63,7 +65,7 @@ class Control:
     async def _state(self, request: web.Request) -> web.Response:
         emulator, meta = self._emulator, self._emulator.meta
         recent = request.query.get("recent", "")
-        if recent and not recent.isdecimal():
+        if recent and not (recent.isdecimal() and len(recent) < 10):
             raise ValueError("recent is a whole number.")
         return told(
             {
@@ -89,7 +91,7 @@ class Control:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         since = request.query.get("since", "")
         viewer = request.query.get("viewer", "")[:64]
-        reader = self._emulator.journal.follow(int(since) if since.isdigit() else None)
+        reader = self._emulator.journal.follow(int(since) if since.isdecimal() and len(since) < 16 else None)
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         if viewer:

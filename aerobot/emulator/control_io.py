@@ -5,21 +5,23 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from aerobot.emulator.bodies import bounded, form
+from aerobot.emulator.bodies import bounded, form, loads
 from aerobot.emulator.media import MEGA
 from aerobot.emulator.page import HEADERS
 
 LONGEST = MEGA
 LONGEST_FILE = 20 * MEGA
 LONGEST_STATE = 400 * MEGA
+MOST = 10**11
+"""Seconds: some three thousand years."""
 
 
 async def read_object(request: web.Request, most: int = LONGEST) -> Mapping[str, object]:
     """The body as an object. Raises ``ValueError`` with a sentence, and ``TooLarge``."""
     raw = await bounded(request, most)
     try:
-        found = json.loads(raw or b"{}")
-    except (ValueError, RecursionError):
+        found = loads(raw or b"{}")
+    except ValueError:
         raise ValueError("The body is not JSON.") from None
     if not isinstance(found, dict):
         raise ValueError("The body is not a JSON object.")
@@ -30,7 +32,7 @@ async def read_form(request: web.Request) -> tuple[dict[str, str], tuple[bytes, 
     """The fields of a form and its file as bytes, media type and name. Raises as ``read_object``."""
     try:
         fields, file = await form(request, LONGEST_FILE)
-    except AssertionError:
+    except ValueError:
         raise ValueError("The body is not multipart/form-data.") from None
     if file is None:
         raise ValueError("The form has no file.")
@@ -56,7 +58,7 @@ def whole(body: Mapping[str, object], key: str, default: int) -> int:
 def seconds(body: Mapping[str, object], key: str) -> float:
     """A number of seconds that must be there."""
     value = body.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST <= value <= MOST:
         raise ValueError(f"{key} must be a number of seconds.")
     return float(value)
 

@@ -233,7 +233,7 @@ class Courier:
                 return response.status, error, dict(response.headers), answer
         except TimeoutError:
             return 0, f"no answer within {PATIENCE.total:.0f} s", {}, ""
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, ValueError, TypeError, OSError) as error:
             return 0, words(error), {}, ""
 
     def _tell(

@@ -63,7 +63,7 @@ class Call:
     def page(self, items: Sequence[Mapping[str, object]]) -> dict[str, object]:
         """One page of a list, by ``limit`` and ``after``; ``next`` if there is more."""
         limit = self.maybe("limit") or str(PAGE)
-        if not limit.isdecimal() or int(limit) < 1:
+        if not limit.isdecimal() or len(limit) > 9 or int(limit) < 1:
             raise parameter("Param limit must be a positive integer")
         first = _place(self.maybe("after"))
         last = first + int(limit)

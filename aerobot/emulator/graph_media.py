@@ -26,7 +26,7 @@ class GraphMedia:
         """
         try:
             fields, file = await form(request, LONGEST)
-        except (ValueError, AssertionError):
+        except ValueError:
             raise parameter("The body must be multipart/form-data.") from None
         except TooLarge:
             raise _too_large() from None
@@ -37,6 +37,8 @@ class GraphMedia:
             raise required("file")
         data, part_type, filename = file
         mime_type = part_type if part_type != "application/octet-stream" else fields.get("type", part_type)
+        if not mime_type.isascii() or not mime_type.isprintable():
+            raise parameter("Param type must be a media type.")
         base = mime_type.partition(";")[0].strip().lower()
         if base not in LIMITS:
             allowed = ", ".join(LIMITS)

@@ -43,7 +43,7 @@ class Links:
                 if response.status == 200 and len(data) <= MOST:
                     file = self._files.add(data, response.content_type)
                     self._world.attach(wamid, file.id)
-        except (TimeoutError, aiohttp.ClientError, ValueError):
+        except (TimeoutError, aiohttp.ClientError, ValueError, TypeError, OSError):
             return  # the phone shows the link itself
 
     async def stop(self) -> None:

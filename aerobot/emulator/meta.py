@@ -153,11 +153,15 @@ class Meta:
 
     def _answers(self, bubble: Bubble) -> list[GraphCall]:
         """What was sent in the chat until the user wrote again."""
-        chat = self.world.bubbles(*bubble.chat)
-        place = chat.index(bubble)
-        later = next((other.at for other in chat[place + 1 :] if other.direction == "in"), None)
-        until = self.clock.milliseconds + 1 if later is None else later
-        return self.calls.answering(*bubble.chat, after=bubble.at, before=until)
+        answers: set[str] = set()
+        asked = False
+        for other in self.world.bubbles(*bubble.chat):
+            if asked and other.direction == "in":
+                break
+            if asked:
+                answers.add(other.id)
+            asked = asked or other.id == bubble.id
+        return self.calls.making(answers)
 
     def stop_waiting(self) -> None:
         """Let go of callers that are kept waiting."""

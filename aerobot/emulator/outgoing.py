@@ -4,13 +4,13 @@ Limits: Meta's OpenAPI description and message pages, Graph v25.0; wordings are 
 Interactive messages have a module of their own.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from aerobot.emulator import interactive
+from aerobot.emulator.bodies import loads
 from aerobot.emulator.fields import Json, Known, a_file, a_flag, a_text, an_array, an_object, within
 from aerobot.emulator.graph_errors import invalid, not_json, parameter, required
 
@@ -39,8 +39,8 @@ def parse(raw: bytes, content_type: str) -> Json:
         fields = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
         return {key: maybe_json(value) for key, value in fields.items()}
     try:
-        found = json.loads(raw or b"{}")
-    except (ValueError, RecursionError):
+        found = loads(raw or b"{}")
+    except ValueError:
         raise not_json("it does not parse") from None
     if not isinstance(found, dict):
         raise not_json("it is not an object")
@@ -52,10 +52,9 @@ def maybe_json(value: str) -> object:
     if not value.startswith(("{", "[")):
         return value
     try:
-        found: object = json.loads(value)
-    except (ValueError, RecursionError):
+        return loads(value)
+    except ValueError:
         return value
-    return found
 
 
 def read(body: Json, *, business: str, knows_phone: Known, knows_media: Known) -> Outgoing:

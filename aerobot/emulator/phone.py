@@ -283,6 +283,8 @@ class World:
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Take in what ``kept`` gave. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for anything else."""
         for user in kept["users"]:
+            if not all(isinstance(value, str) for value in user.values()):
+                raise TypeError("a user has another form")
             self.add_user(Sender(**user))
         for document in islice(kept["bubbles"], KEPT):
             bubble = Bubble.kept(document)

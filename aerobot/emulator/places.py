@@ -9,6 +9,8 @@ import aiohttp
 
 def is_here(url: str) -> bool:
     """Whether a URL points at this machine: ``localhost``, names below it, and loopback addresses."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False  # no two programs read such an address alike
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

@@ -1,6 +1,7 @@
 """The emulated Meta as one object: started, connected to a host's webhook, written to, watched, stopped."""
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -127,8 +128,12 @@ class Emulator:
         self._runner = runner
         self._graph_url = f"http://{_spelled(host)}:{runner.addresses[0][1]}"
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        if self._kept is not None:
-            self._take_in(self._kept)
+        try:
+            if self._kept is not None:
+                self._take_in(self._kept)
+        except BaseException:
+            await self.stop()
+            raise
         self.meta.start(self._session)
 
     def _app(self) -> web.Application:
@@ -190,7 +195,7 @@ class Emulator:
         before = self.export()
         try:
             self._take_in_anew(kept)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # whatever a damaged state makes of our code: then all is as it was
             self._take_in_anew(before)
             raise ValueError(f"This state cannot be read: {type(error).__name__}: {error}.") from None
         self._restarted("import")
@@ -219,7 +224,22 @@ class Emulator:
         self.clock.offset = float(kept["clock"])
         state.restore_portal(self.portal, kept["portal"])
         self.meta.restore(kept)
+        self._prove()
         self._last_callback = self.portal.business.callback(self.portal.business.number_id)
+
+    def _prove(self) -> None:
+        """Look at all of it once, as page and Graph will: what is damaged fails here. Raises anything."""
+        business, portal = self.portal.business, self.portal
+        for number in business.numbers.values():
+            business.callback(number.id), business.obstacle(number.id), business.line(number.id), number.shown()
+        for token in portal.tokens.all():
+            portal.tokens.about(token.value, token)
+            token.died(self.clock())
+        for found in business.templates.values():
+            for template in found:
+                template.text("BODY"), template.component("BUTTONS")
+        shown = [portal.document(), self.meta.world.document(), self.export()]
+        json.dumps(shown, allow_nan=False)
 
     def _restarted(self, why: str) -> None:
         self.epoch = secrets.token_hex(4)

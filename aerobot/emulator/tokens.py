@@ -107,7 +107,7 @@ class Tokens:
         if proof is None and require_proof:
             raise _proof("API calls from the server require an appsecret_proof argument")
         wanted = hmac.new(self._apps[token.app_id].secret.encode(), value.encode(), hashlib.sha256).hexdigest()
-        if proof is not None and not hmac.compare_digest(proof.encode(), wanted.encode()):
+        if proof is not None and not hmac.compare_digest(proof.encode("utf-8", "surrogatepass"), wanted.encode()):
             raise _proof("Invalid appsecret_proof provided in the API argument")
         return token
 

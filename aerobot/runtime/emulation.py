@@ -73,11 +73,11 @@ class Emulation:
             allow_external=wishes.allow_external,
             kept=kept,
         )
-        await self._listen()
+        await self._begin()
         try:
-            emulator.clock.advance(wishes.ahead)
+            _advance(emulator, wishes.ahead)
             if self._file is not None:
-                self._file.start(emulator.export)
+                self._file.start(emulator.export, self._told)
                 self._tasks.append(asyncio.create_task(self._keep(self._file)))
             path = str(wishes.state.absolute()) if wishes.state else ""
             note = EmulatorNote(pid=os.getpid(), url=emulator.graph_url, token=emulator.control_token, state=path)
@@ -89,6 +89,19 @@ class Emulation:
             raise
         return emulator
 
+    async def _begin(self) -> None:
+        try:
+            await self._listen()
+        except (AerobotError, OSError):
+            raise
+        except Exception as error:  # a state whose parts are not what they should be
+            if self._file is None:
+                raise
+            raise self._file.unusable(f"{type(error).__name__}: {error}.") from None
+
+    def _told(self, problem: str) -> None:
+        self._tell("warning", problem or "the state is kept again")
+
     async def _listen(self) -> None:
         port = self._wishes.port
         try:
@@ -99,12 +112,8 @@ class Emulation:
             await self.emulator.start("127.0.0.1", 0)
 
     async def _keep(self, file: "StateFile") -> None:
-        said = ""
         async for _ in self.emulator.watch():
             file.wanted()
-            if file.error != said:
-                said = file.error
-                self._tell("warning", said or "the state is kept again")
 
     async def _connect(self, url: str) -> None:
         """Until it answers the challenge; why it does not is said once for each reason."""
@@ -160,3 +169,10 @@ def _check(wishes: Wishes) -> None:
         raise UsageError(f"{wishes.webhook!r} is not an address.", hint)
     if not (wishes.allow_external or is_here(wishes.webhook)):
         raise UsageError(f"{wishes.webhook} is not on this machine.", "--allow-external permits it.")
+
+
+def _advance(emulator: "Emulator", ahead: float) -> None:
+    try:
+        emulator.clock.advance(ahead)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

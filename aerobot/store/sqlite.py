@@ -348,7 +348,15 @@ def check_version(db: sqlite3.Connection, path: Path) -> int:
             f"The database {path} was made by a newer aerobot (its version {version}, ours {newest_version()}).",
             "Install that version, or give this one its own: serve.database.",
         )
+    _is_ours(db, path, version)
     return version
+
+
+def _is_ours(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuse a database of somebody else's (``ConfigError``): nothing is ever written into one."""
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "conversations" not in tables if version else bool(tables):
+        raise ConfigError(f"The database {path} is not aerobot's.", "Give it one of its own: serve.database.")
 
 
 def newest_version() -> int:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from aerobot.emulator.clock import Clock
+from aerobot.emulator.places import is_here
 from aerobot.emulator.presets import PRESETS, SPECIAL
 from aerobot.emulator.server import Emulator
 from aerobot.emulator.settings import Settings
@@ -752,3 +753,138 @@ class TestTemplates:
             emulator.portal.add_template("one", "Hi", language="en", status=status)
             template = {"name": "one", "language": {"code": "en"}}
             assert (await graph.send(type="template", template=template))[1]["error"]["code"] == code
+
+
+class TestAttacks:
+    async def test_reset_ends_the_old_world(self) -> None:
+        """A webhook that waited for its next attempt never comes after a reset, and nothing holds up the stop."""
+        async with world() as (emulator, host, _):
+            emulator.settle(retries=[HOUR])
+            host.statuses[:] = [500]
+            emulator.act("text", text="old world")
+            await host.until(lambda: host.bodies)
+            await asyncio.sleep(0.02)
+            emulator.clock.advance(10)
+            emulator.reset()
+            emulator.clock.advance(2 * HOUR)
+            await wrote(emulator, host, "new world")
+            assert len(host.bodies) == 2
+            async with asyncio.timeout(5):
+                await emulator.stop()
+
+    @pytest.mark.parametrize("body", [
+        b'{"messaging_product":"whatsapp","to":"1","type":"text","text":{"body":"x","z":NaN}}',
+        b'{"a":' * 200 + b"1" + b"}" * 200, b"[" * 100_000, b'{"z":1e999}',
+    ])  # fmt: skip
+    async def test_what_is_hardly_json(self, body: bytes) -> None:
+        """No number, too deep: refused in Meta's envelope, by the control API with a sentence; never kept."""
+        async with world(window="off") as (emulator, _, graph):
+            headers = {"Content-Type": "application/json"}
+            path = f"/v25.0/{graph.number}/messages"
+            assert (await graph.call("POST", path, data=body, headers=headers))[1]["error"]["code"] == 100
+            headers = {"Authorization": f"Bearer {emulator.control_token}"}
+            url = f"{emulator.graph_url}/_/phones/{USER}/messages"
+            async with graph.session.post(url, data=body, headers=headers) as response:
+                assert response.status == 400
+            assert emulator.messages() == []
+
+    @pytest.mark.parametrize("url", [
+        "http://192.0.2.2\x00.localhost:1/", "https://192.0.2.2\x00.localhost/", "http://127.0.0.1 .evil.example/",
+        "http://127.0.0.1.evil.example/", "http://localhost@evil.example/", "http://[::ffff:192.0.2.2]/", "",
+    ])  # fmt: skip
+    def test_what_only_looks_like_this_machine(self, url: str) -> None:
+        """Nothing that two programs may read in two ways is called."""
+        assert not is_here(url)
+
+    @pytest.mark.parametrize("part", [
+        b"garbage", b"A: \x00", b"B: " + b"x" * 20_000,
+        b'Content-Disposition: form-data; name="a\x1b"; filename="b\x1b"',
+    ])  # fmt: skip
+    async def test_broken_forms(self, part: bytes) -> None:
+        """A sentence or Meta's envelope, never a 5xx."""
+        async with world() as (emulator, _, graph):
+            body = b"--x\r\n" + part + b"\r\n\r\nhello\r\n--x--\r\n"
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            path = f"/v25.0/{graph.number}/media"
+            assert (await graph.call("POST", path, data=body, headers=headers))[0] == 400
+            headers |= {"Authorization": f"Bearer {emulator.control_token}"}
+            url = f"{emulator.graph_url}/_/phones/{USER}/files"
+            async with graph.session.post(url, data=body, headers=headers) as response:
+                assert response.status in (201, 400)
+
+    @pytest.mark.parametrize("path", ["/_/portal", "/_/clock"])
+    @pytest.mark.parametrize("number", ["1e18", "-1e18", "1" + "0" * 400])
+    async def test_numbers_without_end(self, path: str, number: str) -> None:
+        """Refused; Graph goes on."""
+        async with world(window="off") as (emulator, _, graph):
+            name = "clock_ahead" if path == "/_/portal" else "advance"
+            headers = {"Authorization": f"Bearer {emulator.control_token}"}
+            body = f'{{"{name}": {number}}}'
+            async with graph.session.post(emulator.graph_url + path, data=body, headers=headers) as response:
+                assert response.status == 400
+            assert (await graph.send(**TEXT))[0] == 200
+
+    @pytest.mark.parametrize(("place", "value"), [
+        ("clock", 1e308), ("clock", -1), ("clock", "x"), ("ids", {"message": "x"}), ("seed", "x"), ("name", None),
+        ("portal.numbers", []), ("portal.tokens.0.app_id", "0"), ("portal.tokens.0.expires_at", "x"),
+        ("world.users.0.name", []), ("world.chats.0.written_at", float("inf")), ("credentials.app_secret", 7),
+    ])  # fmt: skip
+    async def test_one_damaged_value(self, place: str, value: object) -> None:
+        """An import is all or nothing: the world goes on as before, and takes a good one."""
+        async with world(window="off") as (emulator, host, graph):
+            await wrote(emulator, host)
+            good = json.loads(json.dumps(emulator.export()))
+            bad = json.loads(json.dumps(good))
+            *steps, last = place.split(".")
+            inner = bad
+            for step in steps:
+                inner = inner[int(step)] if step.isdecimal() else inner[step]
+            inner[int(last) if last.isdecimal() else last] = value
+            with pytest.raises(ValueError, match=r"\.$"):
+                emulator.restore(bad)
+            assert [bubble.text for bubble in emulator.messages()] == ["Hi"]
+            assert (await graph.send(**TEXT))[0] == 200
+            emulator.restore(good)
+            assert (await control(emulator, graph.session, "GET", "/_/state"))[0] == 200
+
+    async def test_half_an_emoji_survives(self) -> None:
+        """A lone surrogate is JSON: it is exported, kept and taken in again."""
+        async with world(window="off") as (emulator, _, graph):
+            headers = {"Content-Type": "application/json"}
+            body = b'{"messaging_product":"whatsapp","to":"15550123456","type":"text","text":{"body":"cut \\ud83d"}}'
+            path = f"/v25.0/{graph.number}/messages"
+            assert (await graph.call("POST", path, data=body, headers=headers))[0] == 200
+            emulator.restore(json.loads(json.dumps(emulator.export())))
+            assert emulator.messages()[0].text == "cut \ud83d"
+
+    async def test_one_state_for_one_emulator(self, tmp_path: Path) -> None:
+        """A second one is refused while the first keeps it; afterwards it is free."""
+        async with world() as (emulator, _, __):
+            first, second = StateFile(tmp_path / "s.json"), StateFile(tmp_path / "s.json")
+            first.start(emulator.export)
+            with pytest.raises(ConfigError, match="Another emulator"):
+                second.start(emulator.export)
+            await first.stop(emulator.export)
+            second.start(emulator.export)
+            await second.stop(emulator.export)
+            assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
+
+    async def test_a_folder_that_takes_nothing_for_a_while(self, tmp_path: Path) -> None:
+        """It is told, and written as soon as it can be, without another event."""
+        folder = tmp_path / "deep"
+        file = StateFile(folder / "s.json")
+        told: list[str] = []
+        async with world() as (emulator, host, _):
+            file.start(emulator.export, told.append)
+            moved = folder.rename(tmp_path / "away")
+            await wrote(emulator, host)
+            file.wanted()
+            async with asyncio.timeout(10):
+                while not told:
+                    await asyncio.sleep(0.01)
+                moved.rename(folder)
+                while told[-1]:
+                    await asyncio.sleep(0.01)
+            kept = json.loads((folder / "s.json").read_text())
+            assert [bubble["text"] for bubble in kept["world"]["bubbles"]] == ["Hi"]
+            await file.stop(emulator.export)

@@ -203,6 +203,22 @@ def test_looking_at_a_newer_database_says_so(tmp_path: Path) -> None:
             look(path)
 
 
+@pytest.mark.parametrize("version", [0, 1])
+async def test_somebody_elses_database_is_left_alone(tmp_path: Path, clock: Clock, version: int) -> None:
+    """Neither opened nor looked at: nothing is written into it."""
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE x (y)")
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+    with pytest.raises(ConfigError, match="not aerobot's"):
+        await SqliteStore(path, clock=clock).open()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("x",)]
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    db.close()
+
+
 async def test_claims_still_use_the_index_of_what_is_queued(store: SqliteStore, backend: Sqlite) -> None:
     """However long a conversation is, its next message is found without looking at the answered ones."""
     with sqlite3.connect(backend.path) as db:

@@ -242,6 +242,45 @@ def test_the_world(tmp_path: Path, env: dict[str, str]) -> None:
             assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 
+def test_every_kind_can_be_shown(tmp_path: Path, env: dict[str, str]) -> None:
+    """Chat and tap cope with whatever stands in a chat."""
+    with emulated(tmp_path, env):
+        for kind in ("contacts", "location", "order", "reaction", "unsupported", "request_welcome"):
+            assert run(["phone", "send", "--type", kind], cwd=tmp_path, env=env).returncode == 0
+        for flags in ([], ["--json"]):
+            done = run(["phone", "chat", *flags], cwd=tmp_path, env=env)
+            assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+        assert run(["phone", "tap", "x"], cwd=tmp_path, env=env).returncode == 2
+        done = run(["phone", "list"], cwd=tmp_path, env=env)
+        assert "15550123456  Alex Rivera" in done.stdout
+        assert run(["phone", "send", " "], cwd=tmp_path, env=env).returncode == 2
+        (tmp_path / "open.json").write_text("")
+        (tmp_path / "open.json").chmod(0o644)
+        assert run(["phone", "export", "open.json"], cwd=tmp_path, env=env).returncode == 0
+        assert (tmp_path / "open.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("change", "value"), [
+    ("seed", "x"), ("deliveries", "x"), ("settings", {"batch": 0}), ("clock", 1e308), ("portal", {}),
+])  # fmt: skip
+def test_a_damaged_state(tmp_path: Path, env: dict[str, str], change: str, value: object) -> None:
+    """--state: exit 3 with the file's name, no traceback, nothing left open."""
+    with emulated(tmp_path, env, "--state", "s.json") as (emulator, _):
+        emulator.stop()
+    state = json.loads((tmp_path / "s.json").read_text())
+    state[change] = value
+    (tmp_path / "s.json").write_text(json.dumps(state))
+    done = run(["emulator", "--port", "0", "--state", "s.json"], cwd=tmp_path, env=env)
+    assert (done.returncode, "s.json" in done.stderr, "Traceback" in done.stderr) == (3, True, False), done.stderr
+
+
+def test_a_webhook_that_can_never_be_called(tmp_path: Path, env: dict[str, str]) -> None:
+    """Refused before anything starts, with the way out."""
+    for url, words in (("https://example.com/x", "--allow-external"), ("example.com", "not an address")):
+        done = run(["emulator", "--port", "0", "--webhook", url], cwd=tmp_path, env=env)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
 def test_no_emulator(tmp_path: Path, env: dict[str, str]) -> None:
     """Exit 5 and how to start one; several that run are named."""
     done = run(["phone", "send", "Hi"], cwd=tmp_path, env=env)
@@ -286,6 +325,15 @@ class TestExec:
         """What cannot be run is a usage error, a signal is 128 and its number."""
         done = run(["sandbox", "--exec", command], cwd=tmp_path, env=env)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+    def test_a_command_that_ignores_signals(self, tmp_path: Path, env: dict[str, str]) -> None:
+        """The second signal ends it."""
+        command = "sh -c 'trap \"\" TERM INT; echo up; sleep 60'"
+        with Running(["sandbox", "--exec", command], cwd=tmp_path, env=env) as sandbox:
+            assert sandbox.line() == "up"
+            sandbox.process.send_signal(signal.SIGTERM)
+            time.sleep(1.5)  # sooner it would be the same signal, sent twice
+            assert sandbox.stop(signal.SIGTERM) == 128 + signal.SIGKILL
 
     def test_a_signal_goes_to_the_command(self, tmp_path: Path, env: dict[str, str]) -> None:
         """SIGTERM ends the command, and then us with its code."""

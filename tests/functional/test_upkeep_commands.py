@@ -330,6 +330,8 @@ def test_several_people_who_fit_are_named(place: Place) -> None:
         await desk.hear("Hi", webhooks.Sender(phone="49170004821", name="Anna"))
 
     seed(place, two)
+    for who in ("", " "):  # a variable that was not set
+        place.ask("conversations", "forget", who, "--yes", code=2)
     done = place.ask("conversations", "forget", "4821", "--yes", code=2)
     assert "--id 1" in done.stderr
     assert "--id 2" in done.stderr

@@ -75,9 +75,9 @@ def register(app: typer.Typer) -> None:
         open_page = not no_open and say is None and exec_ is None and run.terminal.interactive and _has_desktop()
         with _folder(keep) as folder:
             if say is not None:
-                play = _say(run.terminal, settings, engine, folder, say, timeout)
+                play = _say(run.terminal, settings, engine, folder, say, timeout, keeps=keep is not None)
             elif exec_ is not None:
-                play = beside(run.terminal, _on_free_ports(settings), engine, folder, exec_)
+                play = beside(run.terminal, _on_free_ports(settings), engine, folder, exec_, keeps=keep is not None)
             else:
                 play = _stay(
                     run.terminal, settings, engine, folder, temporary=keep is None, open_page=open_page, texts=texts
@@ -132,7 +132,7 @@ async def _stay(
 
     show = Stream(terminal, texts=texts)
     options = Options(engine=engine, free_ports=True, sandbox=True)
-    sandbox = Sandbox(settings, options, show, folder=folder, temporary=temporary)
+    sandbox = Sandbox(settings, options, show, folder=folder, temporary=temporary, keeps=not temporary)
     terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     ready = await sandbox.start()
     try:
@@ -163,7 +163,9 @@ async def _welcome(terminal: Terminal, show: Stream, ready: events.Ready, *, ope
 # -- one message --------------------------------------------------------------------------------------------------
 
 
-async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path, text: str, timeout: float) -> int:
+async def _say(
+    terminal: Terminal, settings: Settings, engine: str, folder: Path, text: str, timeout: float, *, keeps: bool
+) -> int:
     from aerobot.runtime import Options, Sandbox
 
     settings = _on_free_ports(settings)
@@ -173,7 +175,7 @@ async def _say(terminal: Terminal, settings: Settings, engine: str, folder: Path
         if isinstance(event, events.TurnEnded) and event.trace:
             failures.append(event)
 
-    sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder)
+    sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder, keeps=keeps)
     await sandbox.start()
     try:
         return await _play(terminal, sandbox, text, timeout, engine)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from aerobot.runtime import Sandbox
 
 
-async def beside(terminal: Terminal, settings: Settings, engine: str, folder: Path, command: str) -> int:
+async def beside(
+    terminal: Terminal, settings: Settings, engine: str, folder: Path, command: str, *, keeps: bool
+) -> int:
     """Start a sandbox on free ports, run the command, stop the sandbox; the command's exit code.
 
     Killed by a signal it is 128 and the signal's number, as a shell says. What happens is told with ``-v`` alone:
@@ -30,7 +32,7 @@ async def beside(terminal: Terminal, settings: Settings, engine: str, folder: Pa
 
     words = _words(command)
     show = Stream(terminal, texts=True) if terminal.verbose and not terminal.json else lambda event: None
-    sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), show, folder=folder)
+    sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), show, folder=folder, keeps=keeps)
     ready = await sandbox.start()
     try:
         return await _run(words, {**os.environ, **_environment(sandbox, ready)})

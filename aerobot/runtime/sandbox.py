@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Sandbox:
-    """A host and an emulated Meta that know each other, on this machine alone."""
+    """A host and an emulated Meta that know each other, on this machine alone.
+
+    A ``temporary`` folder goes when it is abandoned; with ``keeps`` the phones' chats are kept there, beside the store.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Sandbox:
         *,
         folder: Path,
         temporary: bool = False,
+        keeps: bool = False,
     ) -> None:
         self._settings = settings
         self._options = options
@@ -40,7 +44,7 @@ class Sandbox:
                 seed=settings.get("emulator.seed"),
                 name=settings.text("bot.name") or "Aerobot",
                 free_port=True,
-                state=None if temporary else folder / "emulator.json",
+                state=folder / "emulator.json" if keeps else None,
                 environ=options.environ,
             )
         )

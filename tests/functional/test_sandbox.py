@@ -111,12 +111,14 @@ def test_two_sandboxes_run_beside_each_other(tmp_path: Path, env: dict[str, str]
         assert first.stop() == 130
 
 
-def test_keep_leaves_the_store(tmp_path: Path, env: dict[str, str]) -> None:
-    """--keep DIR keeps the store there, and a second run goes on with it."""
+def test_keep_leaves_store_and_chats(tmp_path: Path, env: dict[str, str]) -> None:
+    """--keep DIR keeps the store and the phones' chats there, and a second run goes on with both."""
     for _ in range(2):
         done = run(["sandbox", "--keep", "kept", "--say", "Hi"], cwd=tmp_path, env=env)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "kept" / "aerobot.db").exists()
+    chats = json.loads((tmp_path / "kept" / "emulator.json").read_text())["world"]["bubbles"]
+    assert [bubble["text"] for bubble in chats if bubble["direction"] == "in"] == ["Hi", "Hi"]
 
 
 def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:

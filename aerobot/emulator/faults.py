@@ -56,10 +56,6 @@ class Faults:
                 return PRESETS[one.name]
         return None
 
-    def waits(self, call: str) -> bool:
-        """Whether something is armed for this call."""
-        return any(one.call in (call, "any") for one in self._armed)
-
     @property
     def armed(self) -> list[dict[str, Any]]:
         """What is still to come."""

@@ -59,7 +59,7 @@ async def drill(folder: Path, *, rounds: int, rate: float, seed: int) -> Figures
         verdict = judge(meta.acked, graph.taken, order_of(host))
     most = GRACE + SPARE
     figures = Figures(f"clean stop: {rounds} times at {rate:g} messages/s, a bot that thinks for 0.2 s, seed {seed}")
-    figures.add("slowest stop", f"{max(took):.1f} s", f"within {most:g} s", good=max(took) <= most)
+    figures.add_seconds("slowest stop", f"{max(took):.1f} s", f"within {most:g} s", good=max(took) <= most)
     figures.add("exit codes", sorted(set(codes)), "0", good=set(codes) == {0})
     figures.add("parts left in doubt", doubt, "0", good=doubt == 0)
     figures.add_verdict(verdict, doubles="0, without any status", worst=0)

@@ -114,7 +114,7 @@ async def _drill(folder: Path, name: str, *, seconds: float, rate: float, seed: 
     told, other = answers.count(503), len(answers) - answers.count(503) - answers.count(200)
     figures.add("answers meanwhile: 503, 200, other", f"{told}, {answers.count(200)}, {other}",
                 "503 alone", good=told > 0 and set(answers) == {503})  # fmt: skip
-    figures.add("first 200 afterwards", f"{recovered:.2f} s", "without a restart", good=recovered < 30)
+    figures.add_seconds("first 200 afterwards", f"{recovered:.2f} s", "without a restart", good=recovered < 30)
     figures.add("all answered afterwards", f"{done}, {drained:.1f} s", "True", good=done)
     figures.add_verdict(verdict, doubles="0, without any status", worst=0)
     figures.add("unforeseen", len(host.wrong), "0", good=not host.wrong and code == 0)

@@ -21,7 +21,7 @@ MOST = 100
 """Requests that are read and committed together."""
 READ_AT_ONCE = 128 * 1024
 """Bytes that are read in about a millisecond."""
-SHARE = 4
+SHARE = 9
 """While others arrive, reading rests so many times as long as it took."""
 LONGEST_REST = 0.05
 """Seconds; so that it goes on however many arrive."""

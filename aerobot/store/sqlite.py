@@ -92,7 +92,7 @@ class SqliteStore:
 
     async def unread(self, most: int) -> tuple[Arrival, ...]:
         """The oldest requests that nobody has read."""
-        return await self._threads.read(lambda db: inbox.unread(db, most, BRIEF_BYTES))
+        return self._threads.glance(lambda db: inbox.unread(db, most, BRIEF_BYTES))
 
     async def record(self, deliveries: Sequence[Delivery]) -> tuple[tuple[Outcome, ...], ...]:
         """Commit what requests hold."""

@@ -48,7 +48,7 @@ class Front:
         await self.store.open()
         roster = Roster(self.store, bot)
         await roster.load()
-        self.reader = Reader(store=self.store, roster=roster, emit=self._emit, wake=lambda: None)
+        self.reader = Reader(store=self.store, emit=self._emit, wake=lambda: None)
         self._reading = asyncio.create_task(self.reader.run())
         self.public = PublicListener(
             store=self.store,

@@ -12,7 +12,6 @@ from dataclasses import replace
 from aerobot import events
 from aerobot.errors import StoreUnavailable
 from aerobot.store.base import Arrival, Delivery, Outcome, Store
-from aerobot.store.roster import Roster
 from aerobot.whatsapp import graph, webhook
 from aerobot.whatsapp.messages import Message, Receipt
 from aerobot.whatsapp.webhook import Reading
@@ -30,19 +29,22 @@ AGAIN = 1.0
 
 
 class Reader:
-    """Reads until it is stopped. ``wake`` tells the worker that there may be something to answer."""
+    """Reads until it is stopped. ``wake`` tells the worker that there may be something to answer.
+
+    ``again`` is in seconds.
+    """
 
     def __init__(
         self,
         *,
         store: Store,
-        roster: Roster,
-        emit: Callable[[events.Event], None],
-        wake: Callable[[], None],
+        emit: Callable[[events.Event], None] = lambda event: None,
+        wake: Callable[[], None] = lambda: None,
         debounce_ms: int = 0,
+        again: float = AGAIN,
     ) -> None:
         self._store = store
-        self._roster = roster
+        self._again = again
         self._emit = emit
         self._wake = wake
         self._debounce_ms = debounce_ms
@@ -66,10 +68,10 @@ class Reader:
                 if not self._troubled:
                     self._emit(events.Notice(at=self._now(), level="warning", topic="store", detail=error.message))
                 self._troubled = True
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(self._again)
             except Exception as error:
                 self._unforeseen("reader", error)
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(self._again)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that has arrived by now is read; false where that takes longer."""
@@ -80,26 +82,33 @@ class Reader:
                 await self._all_read.wait()
         return self._all_read.is_set()
 
+    async def read_all(self) -> None:
+        """Read what is there, and no more: for whoever looks at a store that no host has open."""
+        while await self._some():
+            pass
+
     async def _read_on(self) -> None:
-        """Read what is there, or wait for something to be there."""
+        """Read some of what is there, or wait for something to be there."""
         self._there.clear()
-        arrivals = await self._store.unread(MOST)
-        if not arrivals:
+        loop, before = asyncio.get_running_loop(), self._arrivals
+        began = loop.time()
+        if not await self._some():
             if not self._there.is_set():
                 self._all_read.set()
             await self._there.wait()
-            return
-        loop, before = asyncio.get_running_loop(), self._arrivals
-        began = loop.time()
-        await self._take([await self._read(arrival) for arrival in arrivals])
-        if self._arrivals > before:
+        elif self._arrivals > before:
             await asyncio.sleep(min(SHARE * (loop.time() - began), LONGEST_REST))
 
+    async def _some(self) -> bool:
+        """Read the oldest; false where there is nothing."""
+        arrivals = await self._store.unread(MOST)
+        if arrivals:
+            await self._take([await self._read(arrival) for arrival in arrivals])
+        return bool(arrivals)
+
     async def _read(self, arrival: Arrival) -> Delivery:
-        bot = self._roster.get(arrival.bot_id)
-        number = bot.phone_number_id if bot is not None else ""
         try:
-            reading = await read(arrival.body, number)
+            reading = await read(arrival.body, arrival.number)
         except Exception as error:
             self._unforeseen("webhook", error)
             reading = Reading(problem="unreadable")
@@ -107,13 +116,13 @@ class Reader:
             bot_id=arrival.bot_id,
             arrival_id=arrival.id,
             received_at=arrival.received_at,
-            number=number,
+            number=arrival.number,
             body=arrival.body,
             signed=arrival.signed,
             updates=reading.updates,
             state="unusable" if reading.problem else "read",
             note=reading.problem,
-            active=bot is not None and bot.active,
+            active=arrival.active,
             debounce_ms=self._debounce_ms,
         )
 

@@ -143,7 +143,7 @@ class PublicListener:
         if not signed and (problem := await self._problem(body)):
             return self._refuse(400, problem, "This was not Meta, or a test tool gone wrong.", path_of(bot.id))
         try:
-            await self._store.receive(bot.id, body, signed=signed)
+            await self._store.receive(bot, body, signed=signed)
         except StoreUnavailable as error:
             return self._refuse(503, error.message, error.hint, path_of(bot.id))
         self._arrived()

@@ -158,7 +158,6 @@ class Host:
 
         self.reader = Reader(
             store=self.store,
-            roster=self.roster,
             emit=self.emit,
             wake=self.worker.wake,
             debounce_ms=self.settings.get("serve.debounce_ms"),
@@ -189,7 +188,12 @@ class Host:
             store=self.store,
             roster=self.roster,
             api=api,
-            upkeep=UpkeepApi(self.store.upkeep, now=self.store.now, wake=self.worker.wake),
+            upkeep=UpkeepApi(
+                self.store.upkeep,
+                now=self.store.now,
+                read_up=lambda: self.reader.drain(READ_GRACE),
+                wake=self.worker.wake,
+            ),
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,

@@ -50,12 +50,17 @@ class HostedBot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One webhook request as it came: verified, acknowledged, not read yet. Those that came later have larger ids."""
+    """One webhook request as it came: verified, acknowledged, not read yet. Those that came later have larger ids.
+
+    ``number`` and ``active`` are those of the bot at that moment.
+    """
 
     id: int
     bot_id: str
-    received_at: int
+    number: str
+    active: bool
     signed: bool
+    received_at: int
     body: bytes
 
 
@@ -220,7 +225,7 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was begun and close."""
 
-    async def receive(self, bot_id: str, body: bytes, *, signed: bool) -> None:
+    async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
         """Commit one webhook request as it came; what it returned from is durable."""
 
     async def unread(self, most: int) -> tuple[Arrival, ...]:

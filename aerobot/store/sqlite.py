@@ -85,9 +85,9 @@ class SqliteStore:
 
     # -- what arrives -------------------------------------------------------------------------------------------
 
-    async def receive(self, bot_id: str, body: bytes, *, signed: bool) -> None:
+    async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
         """Commit one webhook request as it came."""
-        row = (bot_id, self._clock(), signed, body)
+        row = (bot.id, bot.phone_number_id, bot.active, signed, self._clock(), body)
         await self._threads.write(lambda db: inbox.receive(db, row), brief=len(body) <= BRIEF_BYTES)
 
     async def unread(self, most: int) -> tuple[Arrival, ...]:

@@ -17,23 +17,29 @@ _PREFERENCE = ("user_id", "phone", "parent_user_id")
 """Which identity finds the conversation first: the narrowest name of a person."""
 
 
-def receive(db: sqlite3.Connection, row: tuple[str, int, bool, bytes]) -> None:
-    """Store one webhook request as it came: the bot, when, whether it was signed, and the body."""
-    db.execute("INSERT INTO arrivals (bot_id, received_at, signed, body) VALUES (?, ?, ?, ?)", row)
+Row = tuple[str, str, bool, bool, int, bytes]
+"""An arrival but for its id: bot id, number, whether the bot is active, whether it was signed, when, the body."""
+_COLUMNS = "bot_id, number, active, signed, received_at, body"
+
+
+def receive(db: sqlite3.Connection, row: Row) -> None:
+    """Store one webhook request as it came."""
+    db.execute(f"INSERT INTO arrivals ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608
 
 
 def unread(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Arrival, ...]:
     """The oldest requests that were not read yet."""
     found: list[Arrival] = []
     size = 0
-    for row in db.execute("SELECT id, bot_id, received_at, signed, body FROM arrivals ORDER BY id LIMIT ?", (most,)):
-        size += len(row["body"])
+    rows = db.execute(f"SELECT id, {_COLUMNS} FROM arrivals ORDER BY id LIMIT ?", (most,))  # noqa: S608
+    for id_, bot_id, number, active, signed, received_at, body in rows:
+        size += len(body)
         if found and size > most_bytes:
             break
         found.append(
             Arrival(
-                id=row["id"], bot_id=row["bot_id"], received_at=row["received_at"], signed=bool(row["signed"]),
-                body=row["body"],
+                id=id_, bot_id=bot_id, number=number, active=bool(active), signed=bool(signed),
+                received_at=received_at, body=body,
             )
         )  # fmt: skip
     return tuple(found)

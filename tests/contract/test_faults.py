@@ -130,7 +130,7 @@ class Rig:
             dice=Dice(random=lambda: 0.5, new_id=lambda: f"part.{next(ids)}"),
         )
         self._working = asyncio.create_task(self.worker.run())
-        self._reader = Reader(store=self.store, roster=roster, emit=self._take, wake=self.worker.wake)
+        self._reader = Reader(store=self.store, emit=self._take, wake=self.worker.wake)
         self._reading = asyncio.create_task(self._reader.run())
         await self._listen(roster)
         self._watching = asyncio.create_task(self._watch())

@@ -14,6 +14,7 @@ from aerobot.config import load
 from aerobot.emulator import webhooks
 from aerobot.host.gate import Limits
 from aerobot.host.paths import path_of
+from aerobot.host.reader import Reader
 from aerobot.host.webhook import Exposure, PublicListener
 from aerobot.runtime.listening import listen
 from aerobot.runtime.values import limits
@@ -47,11 +48,13 @@ class Front:
         await self.store.open()
         roster = Roster(self.store, bot)
         await roster.load()
+        self.reader = Reader(store=self.store, emit=self._emit, wake=lambda: None)
+        self._reading = asyncio.create_task(self.reader.run())
         self.public = PublicListener(
             store=self.store,
             roster=roster,
             emit=self._emit,
-            wake=lambda: None,
+            arrived=self.reader.arrived,
             exposure=Exposure(exposed=False, allow_unsigned=False),
             limits=self._limits,
         )
@@ -67,6 +70,8 @@ class Front:
     async def __aexit__(self, *_: object) -> None:
         await self.client.close()
         await self._listener.close()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
         await self.store.close()
 
     def _emit(self, event: events.Event) -> None:
@@ -74,10 +79,11 @@ class Front:
         self.seen.append(replace(event, text=event.text[:200]) if isinstance(event, events.MessageReceived) else event)
 
     async def post(self, body: bytes, **headers: str) -> int:
-        """Deliver signed bytes and return the status."""
+        """Deliver signed bytes, wait until they are read, and return the status."""
         signed = {"X-Hub-Signature-256": webhooks.sign(body, SECRET), "Content-Type": "application/json", **headers}
         async with self.client.post(self.url, data=io.BytesIO(body), headers=signed) as answer:
             await answer.read()
+            assert answer.status != 200 or await self.reader.drain(30)
             return answer.status
 
     def head(self, size: int, **headers: str) -> bytes:
@@ -98,6 +104,7 @@ class Front:
         query = (
             "SELECT m.wamid, m.text, m.state, c.phone FROM messages m JOIN conversations c ON c.id = m.conversation_id"
         )
+        assert await self.reader.drain(30)
         found: dict[str, list[tuple[str, str, str]]] = {}
         for wamid, *row in await self.store._threads.read(lambda db: db.execute(query).fetchall()):
             found.setdefault(wamid, []).append((row[0], row[1], row[2]))

@@ -129,8 +129,8 @@ class Desk:
         body = document if isinstance(document, bytes) else webhooks.wire(document)
         given = {"bot_id": BOT, "number": NUMBER, **more}
         reading = webhook.read(body, phone_number_id=given["number"])
-        delivery = Delivery(body=body, signed=True, updates=reading.updates, **given)
-        return await self.store.receive(delivery)
+        (outcomes,) = await self.store.record((Delivery(body=body, signed=True, updates=reading.updates, **given),))
+        return outcomes
 
     async def hear(self, text: str = "Hi", sender: webhooks.Sender = ANA, **more: Any) -> Outcome:
         """One person says one thing."""

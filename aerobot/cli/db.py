@@ -118,7 +118,7 @@ def _document(found: "Info", days: int) -> dict[str, Any]:
         "counts": found.counts,
         "oldest": found.oldest,
         "newest": found.newest,
-        "waiting": {"messages": found.waiting_messages, "parts": found.waiting_parts},
+        "waiting": {"unread": found.unread, "messages": found.waiting_messages, "parts": found.waiting_parts},
         "failed": found.failed,
         "retention_days": days,
     }
@@ -131,6 +131,8 @@ def _show(run: Run, found: "Info", days: int) -> None:
     rest = f"{count(counts['parts'], 'reply', 'replies')}, {count(counts['receipts'], 'receipt')}"
     raw = count(counts["deliveries"], "delivery", "deliveries")
     waits = f"{count(found.waiting_messages, 'message')} and {count(found.waiting_parts, 'reply', 'replies')}"
+    if found.unread:
+        waits += f", and {count(found.unread, 'webhook request')} not read yet"
     failed = "unknown in this version" if found.failed is None else count(found.failed, "turn")
     lines = [
         ("file", f"{shown(found.path)}, {size(found.size)}, version {found.version}{older}"),

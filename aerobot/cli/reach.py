@@ -141,6 +141,7 @@ class _File:
         return asyncio.run(self._asked(call, given))
 
     async def _asked(self, call: str, given: Mapping[str, object]) -> Facts:
+        from aerobot.host.reader import Reader
         from aerobot.host.refusal import Refusal
         from aerobot.host.upkeep_api import UpkeepApi
         from aerobot.store.sqlite import SqliteStore
@@ -148,7 +149,8 @@ class _File:
         store = SqliteStore(self.database)
         await store.open()
         try:
-            answer: Facts = await getattr(UpkeepApi(store.upkeep, now=store.now), call)(given)
+            api = UpkeepApi(store.upkeep, now=store.now, read_up=Reader(store=store).read_all)
+            answer: Facts = await getattr(api, call)(given)
         except Refusal as refusal:
             raise _refused(refusal.status, refusal.message) from None
         finally:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from aerobot import events
 from aerobot.host.paths import path_of
+from aerobot.host.reader import received
 from aerobot.host.refusal import Refusal
-from aerobot.host.webhook import received
 from aerobot.secret import masked
 from aerobot.store.base import Delivery, HostedBot, Part, Store, Verdict
 from aerobot.store.roster import Roster, from_document, timestamp
@@ -129,13 +129,12 @@ class BotsApi:
         contact = {"user_id": raw["from_user_id"], "profile": {"name": "Test"}}
         message = webhook.read_message(raw, contact)
         update = Update(kind="message", identity=wamid, field="messages", message=message, contact=contact, raw=raw)
-        outcomes = await self._store.receive(
-            Delivery(
-                bot_id=bot.id, number=bot.phone_number_id, body=b"", signed=True, updates=(update,), state="test",
-                active=bot.active, channel="test", capture=True,
-            )
+        delivery = Delivery(
+            bot_id=bot.id, number=bot.phone_number_id, body=b"", signed=True, updates=(update,), state="test",
+            active=bot.active, channel="test", capture=True,
         )  # fmt: skip
-        self._emit(received(bot, message, outcomes[0], self._store.now()))
+        ((outcome,),) = await self._store.record((delivery,))
+        self._emit(received(bot.id, message, outcome, self._store.now()))
         self._wake()
         return wamid
 

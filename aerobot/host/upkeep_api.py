@@ -5,7 +5,7 @@ text or as JSON values, and answers with one document, or a ``Refusal``.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from aerobot.host.refusal import Refusal
@@ -35,11 +35,23 @@ _Given = Mapping[str, object]
 
 
 class UpkeepApi:
-    """What is done to a store beside the hot path. ``wake`` tells a worker that there is something to do."""
+    """What is done to a store beside the hot path.
 
-    def __init__(self, upkeep: Upkeep, *, now: Callable[[], int], wake: Callable[[], None] = lambda: None) -> None:
+    ``read_up`` reads what has arrived: a person's data is in it too. ``wake`` tells a worker that there is something
+    to do.
+    """
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        *,
+        now: Callable[[], int],
+        read_up: Callable[[], Awaitable[object]],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._upkeep = upkeep
         self._now = now
+        self._read_up = read_up
         self._wake = wake
 
     # -- people -----------------------------------------------------------------------------------------------------
@@ -47,12 +59,14 @@ class UpkeepApi:
     async def conversations(self, given: _Given) -> dict[str, object]:
         """``who`` (a number, last digits, an id, a name), ``limit`` → who there is, the latest first."""
         limit = _whole(given, "limit", default=50)
+        await self._read_up()
         people = await self._upkeep.people(str(given.get("who") or ""), conversation_id=None, limit=limit)
         return {"conversations": [_person(person) for person in people]}
 
     async def conversation(self, given: _Given) -> dict[str, object]:
         """``id``, ``limit`` → one conversation and the last things said in it."""
         number = _whole(given, "id")
+        await self._read_up()
         people = await self._upkeep.people("", conversation_id=number, limit=1)
         if not people:
             raise _no_conversation(number)
@@ -62,6 +76,7 @@ class UpkeepApi:
     async def forget(self, given: _Given) -> dict[str, object]:
         """``id`` → how much was erased."""
         number = _whole(given, "id")
+        await self._read_up()
         gone = await self._upkeep.forget(number)
         if gone is None:
             raise _no_conversation(number)

@@ -2,11 +2,12 @@
 
 Its law: what is authentic is stored and answered 200, whatever is in it, for Meta repeats everything else for a week;
 what is not authentic is refused, and only the operator learns why. Nothing that a client sends makes it answer 5xx.
+What a delivery holds is read after its 200: see ``reader.py``.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -15,16 +16,13 @@ from aerobot import events
 from aerobot.errors import StoreUnavailable
 from aerobot.host.gate import Gate, Limits
 from aerobot.host.paths import path_of
-from aerobot.store.base import Delivery, HostedBot, Outcome, Store
+from aerobot.host.reader import read
+from aerobot.store.base import HostedBot, Store
 from aerobot.store.roster import Roster
-from aerobot.whatsapp import graph, signature, webhook
-from aerobot.whatsapp.messages import Message, Receipt
-from aerobot.whatsapp.webhook import Reading
+from aerobot.whatsapp import signature
 
 _PREFIX = path_of("")
 _READING = ("GET", "HEAD")
-READ_AT_ONCE = 128 * 1024
-"""Bytes that are read in about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ class Exposure:
 
 
 class PublicListener:
-    """Receives, verifies, stores. ``wake`` tells the worker; ``expose`` changes who can reach it."""
+    """Receives, verifies, stores. ``arrived`` tells the reader."""
 
     def __init__(
         self,
@@ -49,17 +47,15 @@ class PublicListener:
         store: Store,
         roster: Roster,
         emit: Callable[[events.Event], None],
-        wake: Callable[[], None],
+        arrived: Callable[[], None],
         exposure: Exposure,
         limits: Limits,
-        debounce_ms: int = 0,
     ) -> None:
         self._store = store
         self._roster = roster
         self._emit = emit
-        self._wake = wake
+        self._arrived = arrived
         self.exposure = exposure
-        self._debounce_ms = debounce_ms
         self.gate = Gate(limits, self._closed)
         self.ready = False
         self._on_previous: set[str] = set()
@@ -102,7 +98,7 @@ class PublicListener:
         token = bot.verify_token
         verdict = signature.challenge(request.query, token.reveal() if token else "")
         if not verdict.ok:
-            return self._refuse(request, 403, verdict.detail, verdict.remedy)
+            return self._refuse(403, verdict.detail, verdict.remedy, request.path)
         self._emit(events.Handshake(at=self._store.now(), bot_id=bot.id))
         return web.Response(text=verdict.body, content_type="text/plain")
 
@@ -121,12 +117,12 @@ class PublicListener:
                     body = await _body(request, self.gate.limits.body_bytes)
         except TimeoutError:
             reason = f"a body that did not come within {self.gate.limits.body_seconds:g} s"
-            return self._refuse(request, 408, reason, "Meta sends at once: this was not Meta.")
+            return self._refuse(408, reason, "Meta sends at once: this was not Meta.", request.path)
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError, ClientPayloadError):
             return web.Response(status=400, text="refused")  # the caller broke off, or its framing is broken
         if body is None:
             remedy = "Meta sends at most 3 MB: this was not Meta."
-            return self._refuse(request, 413, f"a body of more than {self.gate.limits.body_bytes} bytes", remedy)
+            return self._refuse(413, f"a body of more than {self.gate.limits.body_bytes} bytes", remedy, request.path)
         self.gate.all_here(request)
         if bot.app_secret is not None:
             header = request.headers.get("X-Hub-Signature-256")
@@ -134,73 +130,33 @@ class PublicListener:
             verdict = signature.check(body, header, secrets, sha1_header=request.headers.get("X-Hub-Signature"))
             if not verdict.ok:
                 status = 401 if verdict.reason in ("missing", "sha1_only") else 403
-                return self._refuse(request, status, verdict.detail, verdict.remedy)
+                return self._refuse(status, verdict.detail, verdict.remedy, request.path)
             self._fitted(bot, previous=verdict.fits > 0)
         elif not self.exposure.takes_unsigned:
             remedy = "Set whatsapp.app_secret, or accept the risk with --allow-unsigned."
-            return self._refuse(request, 403, "the bot has no app secret and this listener is exposed", remedy)
-        return await self._keep(request, bot, body)
+            return self._refuse(403, "the bot has no app secret and this listener is exposed", remedy, request.path)
+        return await self._keep(bot, body)
 
-    async def _keep(self, request: web.BaseRequest, bot: HostedBot, body: bytes) -> web.Response:
+    async def _keep(self, bot: HostedBot, body: bytes) -> web.Response:
+        """Store it as it came; what is in it is read afterwards. Only what nobody signed is looked at before."""
         signed = bot.app_secret is not None
+        if not signed and (problem := await self._problem(body)):
+            return self._refuse(400, problem, "This was not Meta, or a test tool gone wrong.", path_of(bot.id))
         try:
-            reading = await _read(body, bot.phone_number_id)
-        except Exception as error:
-            self._unforeseen("webhook", error)
-            reading = Reading(updates=(), problem="unreadable", sample=False)
-        if reading.problem and not signed:
-            return self._refuse(request, 400, reading.problem, "This was not Meta, or a test tool gone wrong.")
-        delivery = Delivery(
-            bot_id=bot.id,
-            number=bot.phone_number_id,
-            body=body,
-            signed=signed,
-            updates=reading.updates,
-            state="unusable" if reading.problem else "read",
-            note=reading.problem,
-            active=bot.active,
-            debounce_ms=self._debounce_ms,
-        )
-        try:
-            outcomes = await self._stored(delivery)
+            await self._store.receive(bot, body, signed=signed)
         except StoreUnavailable as error:
-            return self._refuse(request, 503, error.message, error.hint)
-        self._tell(bot, delivery, reading, outcomes)
+            return self._refuse(503, error.message, error.hint, path_of(bot.id))
+        self._arrived()
         return web.Response(text="ok")
 
-    async def _stored(self, delivery: Delivery) -> tuple[Outcome, ...]:
-        """Store a delivery; what the store chokes on is kept as raw bytes."""
+    async def _problem(self, body: bytes) -> str:
         try:
-            return await self._store.receive(delivery)
-        except StoreUnavailable:
-            raise
+            return (await read(body, "")).problem
         except Exception as error:
-            self._unforeseen("store", error)
-            note = f"{type(error).__name__}: {error}"
-            return await self._store.receive(replace(delivery, updates=(), state="unreadable", note=note))
+            self._unforeseen("webhook", error)
+            return "unreadable"
 
     # -- what is told -------------------------------------------------------------------------------------------
-
-    def _tell(self, bot: HostedBot, delivery: Delivery, reading: Reading, outcomes: tuple[Outcome, ...]) -> None:
-        now = self._store.now()
-        if reading.sample:
-            self._emit(events.SampleArrived(at=now, bot_id=bot.id, signed=delivery.signed))
-        if delivery.note:
-            self._emit(events.Recorded(at=now, bot_id=bot.id, what=delivery.state, note=delivery.note))
-        for outcome in outcomes:
-            if outcome.new and not reading.sample:
-                self._emit(self._told(bot, outcome, now))
-        if any(outcome.state in ("queued", "joined") for outcome in outcomes):
-            self._wake()
-
-    @staticmethod
-    def _told(bot: HostedBot, outcome: Outcome, now: int) -> events.Event:
-        update = outcome.update
-        if update.kind == "message" and update.message is not None and outcome.conversation_id is not None:
-            return received(bot, update.message, outcome, now)
-        if update.kind == "status" and update.receipt is not None:
-            return _receipt(bot, update.receipt, outcome, now)
-        return events.Recorded(at=now, bot_id=bot.id, what=update.field or update.kind, note=update.note)
 
     def _fitted(self, bot: HostedBot, *, previous: bool) -> None:
         """Which app secret signed; told when that changes, so that whoever changes it sees when it is done."""
@@ -219,46 +175,14 @@ class PublicListener:
 
     def _unknown(self, request: web.BaseRequest) -> web.Response:
         remedy = "Is the id in the callback URL this bot's?"
-        return self._refuse(request, 404, "a bot that this host does not run", remedy)
+        return self._refuse(404, "a bot that this host does not run", remedy, request.path)
 
-    def _refuse(self, request: web.BaseRequest, status: int, reason: str, remedy: str) -> web.Response:
+    def _refuse(self, status: int, reason: str, remedy: str, path: str) -> web.Response:
         """Refuse: the operator is told why, the caller only that."""
         self._emit(
-            events.Rejected(at=self._store.now(), status=status, reason=reason, remedy=remedy, path=request.path[:200])
+            events.Rejected(at=self._store.now(), status=status, reason=reason, remedy=remedy, path=path[:200])
         )
         return web.Response(status=status, text={503: "try again"}.get(status, "refused"))
-
-
-def received(bot: HostedBot, message: Message, outcome: Outcome, now: int) -> events.MessageReceived:
-    """The event of a stored message."""
-    return events.MessageReceived(
-        at=now,
-        bot_id=bot.id,
-        conversation_id=outcome.conversation_id or 0,
-        message_id=message.id,
-        kind=message.kind,
-        who=message.identity("phone") or message.identity("user_id"),
-        name=message.name,
-        text=message.text,
-        state=f"{outcome.state}({outcome.reason})" if outcome.reason else outcome.state,
-        channel=outcome.channel,
-    )
-
-
-def _receipt(bot: HostedBot, receipt: Receipt, outcome: Outcome, now: int) -> events.ReceiptSeen:
-    failure = receipt.failure
-    return events.ReceiptSeen(
-        at=now,
-        bot_id=bot.id,
-        conversation_id=outcome.conversation_id,
-        wamid=receipt.wamid,
-        status=receipt.status,
-        who=receipt.recipient,
-        code=failure.code if failure else None,
-        error=failure.title if failure else None,
-        remedy=graph.meaning(failure.code, failure.subcode).remedy if failure else None,
-        failed_turn=outcome.failed_turn,
-    )
 
 
 def _not_allowed(methods: str) -> web.Response:
@@ -270,13 +194,6 @@ def _ended(request: web.BaseRequest, answer: web.StreamResponse) -> web.StreamRe
     if not request.content.is_eof():
         answer.force_close()
     return answer
-
-
-async def _read(body: bytes, number: str) -> Reading:
-    """Read a body; a large one in a thread, so that nobody else waits for it."""
-    if len(body) < READ_AT_ONCE:
-        return webhook.read(body, phone_number_id=number)
-    return await asyncio.to_thread(webhook.read, body, phone_number_id=number)
 
 
 def _bounded(content: bytes, most: int) -> bytes | None:

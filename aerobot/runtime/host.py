@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 GRACE = 8.0
 """Seconds that what was begun has to end when the host stops."""
+READ_GRACE = 1.0
+"""Seconds to read what was acknowledged; the rest is read by the next start."""
 
 
 class Host:
@@ -49,6 +51,7 @@ class Host:
         self._watch: Watch | None = None
         self._meta = MetaSide(settings, options, lambda level, words: self._notice(level, "Meta", words))
         self._working: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._started = False
         self.public_url: str | None = settings.text("serve.public_url").rstrip("/") or None
@@ -102,6 +105,7 @@ class Host:
         )
         await self.sender.start()
         self._make_worker()
+        self._make_reader()
         await self._listen()
         if self.options.worker:
             await self._report_backlog()
@@ -149,6 +153,17 @@ class Host:
             join=self.settings.get("serve.debounce_ms") > 0,
         )
 
+    def _make_reader(self) -> None:
+        from aerobot.host.reader import Reader
+
+        self.reader = Reader(
+            store=self.store,
+            emit=self.emit,
+            wake=self.worker.wake,
+            debounce_ms=self.settings.get("serve.debounce_ms"),
+        )
+        self._reading = asyncio.create_task(self.reader.run())
+
     async def _listen(self) -> None:
         from aerobot.host.bots_api import BotsApi
         from aerobot.host.control import PrivateListener
@@ -161,10 +176,9 @@ class Host:
             store=self.store,
             roster=self.roster,
             emit=self.emit,
-            wake=self.worker.wake,
+            arrived=self.reader.arrived,
             exposure=Exposure(exposed=exposed, allow_unsigned=settings.get("serve.allow_unsigned")),
             limits=limits(settings, self._notice),
-            debounce_ms=settings.get("serve.debounce_ms"),
         )
         self.token = settings.secret("serve.private_token") or Secret(secrets.token_urlsafe(24))
         api = BotsApi(
@@ -174,7 +188,12 @@ class Host:
             store=self.store,
             roster=self.roster,
             api=api,
-            upkeep=UpkeepApi(self.store.upkeep, now=self.store.now, wake=self.worker.wake),
+            upkeep=UpkeepApi(
+                self.store.upkeep,
+                now=self.store.now,
+                read_up=lambda: self.reader.drain(READ_GRACE),
+                wake=self.worker.wake,
+            ),
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,
@@ -294,9 +313,12 @@ class Host:
             await self._watch.close()
         for listener in self._listeners[:1]:
             await listener.close()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        if self._reading is not None:
+            await self.reader.drain(READ_GRACE)
+        for beside in (self._reading, self._sweeping):
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
         if self._working is not None:
             await self.worker.stop(grace)
             await asyncio.gather(self._working, return_exceptions=True)

@@ -1,10 +1,10 @@
 """What any store promises, and the values that go in and out.
 
-The promise: what ``receive`` returned from is on disk; each update counts once per bot; a conversation's
-messages are answered in the order in which they were committed; one worker holds a conversation at a time, and
-its writes carry a fencing number, so that a worker that lost its lease changes nothing (``Fenced``). A write that
-the database cannot take now raises ``StoreUnavailable`` and has no effect. Times are milliseconds since 1970 by the
-store's own clock, which alone judges leases. What is beside the hot path stands in ``upkeep.py``.
+The promise: what ``receive`` returned from is on disk, and is read once, in the order in which it was committed; each
+update counts once per bot; a conversation's messages are answered in that order; one worker holds a conversation at a
+time, and its writes carry a fencing number, so that a worker that lost its lease changes nothing (``Fenced``). A write
+that the database cannot take now raises ``StoreUnavailable`` and has no effect. Times are milliseconds since 1970 by
+the store's own clock, which alone judges leases. What is beside the hot path stands in ``upkeep.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,13 +49,32 @@ class HostedBot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One webhook request as it came: verified, acknowledged, not read yet. Those that came later have larger ids.
+
+    ``number`` and ``active`` are those of the bot at that moment.
+    """
+
+    id: int
+    bot_id: str
+    number: str
+    active: bool
+    signed: bool
+    received_at: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One webhook request, verified and read. ``state`` is ``read``, ``unusable`` or ``unreadable``.
 
-    ``channel`` is ``test`` only for what the private listener puts in itself; announced messages find theirs.
+    It takes the place of its arrival; what has none arrives as it is recorded. ``channel`` is ``test`` only for what
+    the private listener puts in itself; announced messages find theirs.
     """
 
     bot_id: str
+    arrival_id: int | None = None
+    received_at: int | None = None
     number: str
     body: bytes
     signed: bool
@@ -206,8 +225,14 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was begun and close."""
 
-    async def receive(self, delivery: Delivery) -> tuple[Outcome, ...]:
-        """Commit one webhook request; what it returned from is durable."""
+    async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
+        """Commit one webhook request as it came; what it returned from is durable."""
+
+    async def unread(self, most: int) -> tuple[Arrival, ...]:
+        """The oldest requests that nobody has read; the first, and up to ``most`` while they are small together."""
+
+    async def record(self, deliveries: Sequence[Delivery]) -> tuple[tuple[Outcome, ...], ...]:
+        """Commit what requests hold, in this order, all or none; one that was recorded before has no outcomes."""
 
     async def announce(self, bot_id: str, wamid: str, *, capture: bool, ttl_ms: int) -> None:
         """Expect a test message with this id; it stays apart from real users."""
@@ -267,4 +292,4 @@ class Store(Protocol):
         """Give everything kept under a former bot id to another; returns how many conversations moved."""
 
     async def backlog(self) -> tuple[int, int]:
-        """How many messages wait to be answered, and how many planned parts wait to be sent."""
+        """How many messages (and requests not read yet) wait to be answered, and how many planned parts to be sent."""

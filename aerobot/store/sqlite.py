@@ -13,13 +13,13 @@ from aerobot.bot import Said
 from aerobot.errors import AerobotError, ConfigError
 from aerobot.store import sqlite_inbox as inbox
 from aerobot.store import sqlite_outbox as outbox
-from aerobot.store.base import Claim, Delivery, HostedBot, Outcome, Plan, Settlement, Verdict, Work
+from aerobot.store.base import Arrival, Claim, Delivery, HostedBot, Outcome, Plan, Settlement, Verdict, Work
 from aerobot.store.roster import from_document, timestamp
 from aerobot.store.sqlite_threads import Threads, connect
 from aerobot.store.sqlite_upkeep import SqliteUpkeep
 
-BRIEF_UPDATES = 20
-"""Updates of one webhook request that the event loop stores itself; Meta may send a thousand at once."""
+BRIEF_UPDATES, BRIEF_BYTES = 100, 256 * 1024
+"""So much the event loop stores itself; Meta may send a thousand updates at once, and megabytes."""
 
 
 def _wall_clock() -> int:
@@ -85,10 +85,20 @@ class SqliteStore:
 
     # -- what arrives -------------------------------------------------------------------------------------------
 
-    async def receive(self, delivery: Delivery) -> tuple[Outcome, ...]:
-        """Commit one webhook request."""
-        brief = len(delivery.updates) <= BRIEF_UPDATES
-        return await self._threads.write(lambda db: inbox.receive(db, delivery, self._clock()), brief=brief)
+    async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
+        """Commit one webhook request as it came."""
+        row = (bot.id, bot.phone_number_id, bot.active, signed, self._clock(), body)
+        await self._threads.write(lambda db: inbox.receive(db, row), brief=len(body) <= BRIEF_BYTES)
+
+    async def unread(self, most: int) -> tuple[Arrival, ...]:
+        """The oldest requests that nobody has read."""
+        return self._threads.glance(lambda db: inbox.unread(db, most, BRIEF_BYTES))
+
+    async def record(self, deliveries: Sequence[Delivery]) -> tuple[tuple[Outcome, ...], ...]:
+        """Commit what requests hold."""
+        updates, size = sum(len(one.updates) for one in deliveries), sum(len(one.body) for one in deliveries)
+        brief = updates <= BRIEF_UPDATES and size <= BRIEF_BYTES
+        return await self._threads.write(lambda db: inbox.record(db, deliveries, self._clock()), brief=brief)
 
     async def announce(self, bot_id: str, wamid: str, *, capture: bool, ttl_ms: int) -> None:
         """Expect a test message."""
@@ -231,7 +241,7 @@ class SqliteStore:
         def job(db: sqlite3.Connection) -> int:
             for table in ("updates", "identities", "announcements"):
                 db.execute(f"UPDATE OR IGNORE {table} SET bot_id = ? WHERE bot_id = ?", (bot_id, former))  # noqa: S608
-            for table in ("deliveries", "messages", "receipts"):
+            for table in ("arrivals", "deliveries", "messages", "receipts"):
                 db.execute(f"UPDATE {table} SET bot_id = ? WHERE bot_id = ?", (bot_id, former))  # noqa: S608
             moved = db.execute("UPDATE conversations SET bot_id = ? WHERE bot_id = ?", (bot_id, former))
             return moved.rowcount
@@ -245,7 +255,7 @@ class SqliteStore:
 
 
 _BACKLOG = """
-SELECT (SELECT COUNT(*) FROM messages WHERE state = 'queued') + (
+SELECT (SELECT COUNT(*) FROM arrivals) + (SELECT COUNT(*) FROM messages WHERE state = 'queued') + (
     SELECT COUNT(*) FROM turns t CROSS JOIN messages m ON m.turn_id = t.id
     WHERE t.state <> 'settled' AND m.state = 'in_turn'
 ) AS messages, (

@@ -27,7 +27,8 @@ TABLES = {
 class Info:
     """What a database holds. ``size`` is in bytes, its log included; times are those of messages.
 
-    ``failed`` is ``None`` where the database is of a version that has no failed list.
+    ``unread`` are webhook requests that nobody has read yet. ``failed`` is ``None`` where the database is of a version
+    that has no failed list.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Info:
     counts: dict[str, int]
     oldest: int | None
     newest: int | None
+    unread: int
     waiting_messages: int
     waiting_parts: int
     failed: int | None
@@ -55,6 +57,7 @@ def info(path: Path) -> Info:
             name: db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608
             for name, table in TABLES.items()
         }
+        unread = db.execute("SELECT COUNT(*) FROM arrivals").fetchone()[0] if version > 2 else 0
         failed = None
         if version > 1:
             failed = db.execute("SELECT COUNT(*) FROM turns WHERE failed_at IS NOT NULL").fetchone()[0]
@@ -66,6 +69,7 @@ def info(path: Path) -> Info:
         counts=counts,
         oldest=times["oldest"],
         newest=times["newest"],
+        unread=unread,
         waiting_messages=waiting["messages"],
         waiting_parts=waiting["parts"],
         failed=failed,

@@ -1,11 +1,11 @@
-"""What arrives, in SQL: deliveries, updates once each, conversations and their identities, receipts."""
+"""What arrives, in SQL: first as it came, then read: updates once each, conversations and identities, receipts."""
 
 import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
 
-from aerobot.store.base import Delivery, Outcome
+from aerobot.store.base import Arrival, Delivery, Outcome
 from aerobot.store.upkeep import SEND
 from aerobot.whatsapp import rules, webhook
 from aerobot.whatsapp.messages import ORDER, Failure, Identity, Message, Receipt
@@ -17,8 +17,44 @@ _PREFERENCE = ("user_id", "phone", "parent_user_id")
 """Which identity finds the conversation first: the narrowest name of a person."""
 
 
-def receive(db: sqlite3.Connection, delivery: Delivery, now: int) -> tuple[Outcome, ...]:
+Row = tuple[str, str, bool, bool, int, bytes]
+"""An arrival but for its id: bot id, number, whether the bot is active, whether it was signed, when, the body."""
+_COLUMNS = "bot_id, number, active, signed, received_at, body"
+
+
+def receive(db: sqlite3.Connection, row: Row) -> None:
+    """Store one webhook request as it came."""
+    db.execute(f"INSERT INTO arrivals ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+
+
+def unread(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Arrival, ...]:
+    """The oldest requests that were not read yet."""
+    found: list[Arrival] = []
+    size = 0
+    rows = db.execute(f"SELECT id, {_COLUMNS} FROM arrivals ORDER BY id LIMIT ?", (most,))  # noqa: S608
+    for id_, bot_id, number, active, signed, received_at, body in rows:
+        size += len(body)
+        if found and size > most_bytes:
+            break
+        found.append(
+            Arrival(
+                id=id_, bot_id=bot_id, number=number, active=bool(active), signed=bool(signed),
+                received_at=received_at, body=body,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def record(db: sqlite3.Connection, deliveries: Sequence[Delivery], now: int) -> tuple[tuple[Outcome, ...], ...]:
+    """Store what requests hold, each in its turn."""
+    return tuple(_delivery(db, one, now if one.received_at is None else one.received_at) for one in deliveries)
+
+
+def _delivery(db: sqlite3.Connection, delivery: Delivery, now: int) -> tuple[Outcome, ...]:
     """Store one webhook request: the body, each of its updates once, and what they mean."""
+    arrival = delivery.arrival_id
+    if arrival is not None and not db.execute("DELETE FROM arrivals WHERE id = ?", (arrival,)).rowcount:
+        return ()
     cursor = db.execute(
         "INSERT INTO deliveries (bot_id, received_at, signed, state, note, body) VALUES (?, ?, ?, ?, ?, ?)",
         (delivery.bot_id, now, delivery.signed, delivery.state, storable(delivery.note), delivery.body),

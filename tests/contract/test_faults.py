@@ -23,6 +23,7 @@ from aerobot.engine.given import Given
 from aerobot.errors import AerobotError
 from aerobot.graph_admin import GraphAdmin
 from aerobot.host.paths import path_of
+from aerobot.host.reader import Reader
 from aerobot.host.webhook import Exposure, PublicListener
 from aerobot.runtime.listening import listen
 from aerobot.secret import Secret
@@ -129,6 +130,8 @@ class Rig:
             dice=Dice(random=lambda: 0.5, new_id=lambda: f"part.{next(ids)}"),
         )
         self._working = asyncio.create_task(self.worker.run())
+        self._reader = Reader(store=self.store, emit=self._take, wake=self.worker.wake)
+        self._reading = asyncio.create_task(self._reader.run())
         await self._listen(roster)
         self._watching = asyncio.create_task(self._watch())
 
@@ -137,7 +140,7 @@ class Rig:
             store=self.store,
             roster=roster,
             emit=self._take,
-            wake=self.worker.wake,
+            arrived=self._reader.arrived,
             exposure=Exposure(exposed=False, allow_unsigned=False),
             limits=default_limits(self._folder),
         )
@@ -145,8 +148,9 @@ class Rig:
         await self.emulator.connect(self._listener.url + path_of(self.bot.id))
 
     async def stop(self) -> None:
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        for task in (self._watching, self._reading):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         await self.emulator.stop()
         await self._listener.close()
         await self.worker.stop(0.5)

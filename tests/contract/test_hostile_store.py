@@ -71,8 +71,9 @@ def test_any_text_goes_in_and_comes_out(tmp_path: Path, body: bytes) -> None:
         store = SqliteStore(Path(tempfile.mkdtemp(dir=tmp_path)) / "store.db", clock=lambda: NOW)
         await store.open()
         try:
-            outcomes = await store.receive(delivery)
-            assert not any(outcome.new for outcome in await store.receive(delivery))
+            (outcomes,) = await store.record((delivery,))
+            ((*again,),) = await store.record((delivery,))
+            assert not any(outcome.new for outcome in again)
             new = [outcome for outcome in outcomes if outcome.new]
             assert len(new) == len({(update.kind, update.identity) for update in updates})
             queued = [(o.conversation_id, o.update.message) for o in new if o.state == "queued"]

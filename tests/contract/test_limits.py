@@ -13,6 +13,7 @@ from aerobot.config import load
 from aerobot.emulator import webhooks
 from aerobot.host.gate import Gate
 from aerobot.runtime.values import limits
+from aerobot.store.base import HostedBot
 from tests.front import SECRET, Front, default_limits, heard, hello
 
 SOON = 10.0
@@ -169,10 +170,10 @@ async def test_who_is_waiting_for_us_is_closed_for_nobody(stack: AsyncExitStack,
 
         now = staticmethod(front.store.now)
 
-        async def receive(self, delivery: object) -> object:
+        async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
             entered.release()
             await release.wait()
-            return await receive(delivery)  # type: ignore[arg-type]
+            await receive(bot, body, signed=signed)
 
     front.public._store = Slow()  # type: ignore[assignment]
     posts = [asyncio.create_task(front.post(hello(f"wamid.{n}"))) for n in range(3)]

@@ -80,7 +80,9 @@ class House:
         signed = signature(body, secret) if secret else {}
         given = {"Content-Type": "application/json", **signed, **{k.replace("_", "-"): v for k, v in headers.items()}}
         async with self.client.post(url or self.url, data=io.BytesIO(body), headers=given) as answer:
-            return answer.status, await answer.text()
+            told = answer.status, await answer.text()
+        assert told[0] != 200 or await self.host.reader.drain(30)
+        return told
 
     async def handshake(self, url: str = "", **query: str) -> tuple[int, str]:
         given = {"hub.mode": "subscribe", "hub.verify_token": VERIFY, "hub.challenge": "1158201444"}

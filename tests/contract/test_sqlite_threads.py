@@ -2,12 +2,14 @@
 
 import asyncio
 import sqlite3
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from aerobot.store.sqlite_threads import Threads, connect
+from aerobot.store.sqlite_threads import LOG_CHANGES, Threads, connect
 
 
 @pytest.fixture
@@ -64,6 +66,50 @@ async def test_a_brief_job_that_fails_takes_nobody_with_it(threads: Threads) -> 
     found = await asyncio.gather(*(threads.write(job, brief=True) for job in given), return_exceptions=True)
     assert [type(one) for one in found] == [int, sqlite3.IntegrityError, int]
     assert await words(threads) == ["once", "a", "b"]
+
+
+async def test_a_quick_disk_is_waited_for_in_the_loop_and_a_slow_one_beside_it(threads: Threads) -> None:
+    """Whoever commits is seen from the commit itself; a disk that was slow is given time to recover."""
+    db, slow = threads._db, 0.0
+    assert db is not None
+    by: list[bool] = []
+
+    def committing(statement: str) -> None:
+        if statement == "COMMIT":
+            by.append(threading.current_thread() is threading.main_thread())
+            time.sleep(slow)
+
+    db.set_trace_callback(committing)
+    db.execute("PRAGMA synchronous=OFF")  # a disk as quick as any
+
+    async def one() -> bool:
+        await threads.write(saying(str(len(by))), brief=True)
+        return by[-1]
+
+    async with asyncio.timeout(20):
+        while not await one():  # at first it is not known
+            pass
+        slow = 0.02
+        while await one():
+            pass
+        assert by.count(True) >= 1
+        assert not await one()
+        slow = 0.0
+        while not await one():
+            pass
+    db.set_trace_callback(None)
+
+
+async def test_the_log_is_written_into_the_database_again_and_again(threads: Threads, tmp_path: Path) -> None:
+    """However much is written, the log stays as long as what is written between two times."""
+    log, most = tmp_path / "a.db-wal", 0
+    for n in range(12):
+        await asyncio.gather(
+            *(threads.write(saying(f"{n} {m} " + "x" * 500), brief=m % 2 == 0) for m in range(LOG_CHANGES))
+        )
+        most = max(most, log.stat().st_size) if n == 2 else most
+    assert log.stat().st_size <= 1.5 * most
+    assert len(await words(threads)) == 12 * LOG_CHANGES
 
 
 async def test_what_is_queued_when_the_store_closes_is_committed(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ async def test_updates_are_once_per_bot(desk: Desk) -> None:
 async def test_what_cannot_be_used_is_kept_all_the_same(desk: Desk, backend: Sqlite) -> None:
     """Every body is stored as the bytes that came."""
     body, note = b"\xff\x00nonsense", "not JSON \ud800\0"
-    await desk.store.receive(Delivery(bot_id=BOT, number=NUMBER, body=body, signed=True, state="unusable", note=note))
+    await desk.store.record((Delivery(bot_id=BOT, number=NUMBER, body=body, signed=True, state="unusable", note=note),))
     with sqlite3.connect(backend.path) as db:
         assert db.execute("SELECT body, state FROM deliveries").fetchall() == [(b"\xff\x00nonsense", "unusable")]
     db.close()

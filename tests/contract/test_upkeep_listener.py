@@ -33,6 +33,7 @@ class Room:
 
         from aerobot.host.bots_api import BotsApi
         from aerobot.host.control import PrivateListener
+        from aerobot.host.reader import Reader
         from aerobot.host.upkeep_api import UpkeepApi
         from aerobot.secret import Secret
         from aerobot.store.roster import Roster
@@ -44,7 +45,9 @@ class Room:
             store=store,
             roster=roster,
             api=BotsApi(store=store, roster=roster, origin=lambda: "", emit=self.seen.append, wake=self.wake),
-            upkeep=UpkeepApi(store.upkeep, now=store.now, wake=self.wake),
+            upkeep=UpkeepApi(
+                store.upkeep, now=store.now, read_up=Reader(store=store).read_all, wake=self.wake
+            ),
             token=Secret("bearer"),
             allowed_hosts=(),
             doing=lambda _: "",

@@ -270,9 +270,8 @@ class Rig:
     async def receive(self, document: object, **more: Any) -> tuple[Outcome, ...]:
         body = webhooks.wire(document)
         updates = webhook.read(body, phone_number_id=NUMBER).updates
-        outcomes = await self.store.receive(
-            Delivery(**{"bot_id": BOT.id, "number": NUMBER, "body": body, "signed": True, "updates": updates, **more})
-        )
+        given = {"bot_id": BOT.id, "number": NUMBER, "body": body, "signed": True, "updates": updates, **more}
+        (outcomes,) = await self.store.record((Delivery(**given),))
         self.wake()
         return outcomes
 

@@ -108,8 +108,13 @@ class Host:
             return db.execute(query).fetchall()
 
     def undone(self) -> int:
-        """How many messages are not answered yet."""
-        return int(self.rows("SELECT COUNT(*) FROM messages WHERE state IN ('queued', 'in_turn')")[0][0])
+        """How many messages are not answered yet, and how many requests not even read."""
+        return int(
+            self.rows(
+                "SELECT (SELECT COUNT(*) FROM arrivals)"
+                " + (SELECT COUNT(*) FROM messages WHERE state IN ('queued', 'in_turn'))"
+            )[0][0]
+        )
 
     @property
     def memory(self) -> float:

@@ -1406,3 +1406,52 @@ async def test_an_outcome_that_cannot_be_written_down_is_kept_in_mind(rig: Rig) 
     assert (await rig.settled(await rig.hear("Hi"))).state == "answered"
     assert rig.graph.said == ["a", "b"]
     assert len([told for told in rig.told(events.Notice) if told.topic == "store"]) == 1
+
+
+@pytest.mark.parametrize("call", ["settle", "pause"])
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (refuse(400, 131026), "failed"),
+        (refuse(429, headers={"Retry-After": "9"}), "planned"),
+        (refuse(502, body="?"), "unknown"),
+        (refuse(401, 190), "planned"),
+    ],
+    ids=["never", "safe", "ambiguous", "blocked"],
+)
+async def test_any_outcome_is_written_down_when_it_can_be(rig: Rig, call: str, answer: Answer, state: str) -> None:
+    """A refusal is not forgotten either: no lease has to run out, and Graph is not asked again for it."""
+    troubled = Troubled(rig.store)
+    rig.store = troubled
+    rig.graph.script.append(answer)
+
+    async def break_store(_: dict[str, Any]) -> None:
+        troubled.failing[call] = 3
+        rig.graph.on_call = None
+
+    rig.graph.on_call = break_store
+    await rig.work()
+    wamid = await rig.hear("Hi")
+    await rig.until(lambda: rig.told(events.PartSettled) or rig.told(events.NumberPaused), "the outcome")
+    await rig.state(wamid, state)
+    assert rig.graph.said == ["re Hi"]
+    troubles = [told for told in rig.told(events.Notice) if told.topic == "store"]
+    assert len(troubles) == (1 if not troubled.failing[call] else 0)
+
+
+async def test_a_refusal_that_cannot_be_written_down_does_not_hold_up_the_stop(rig: Rig) -> None:
+    """The stop waits for what Graph took alone; a refusal is met again by the next start."""
+    troubled = Troubled(rig.store)
+    rig.store = troubled
+    rig.graph.script.append(refuse(400, 131026))
+
+    async def break_store(_: dict[str, Any]) -> None:
+        troubled.failing["settle"] = 10**9
+
+    rig.graph.on_call = break_store
+    await rig.work()
+    await rig.hear("Hi")
+    await rig.until(lambda: rig.told(events.Notice), "the trouble")
+    began = time.monotonic()
+    await rig.close(grace=30)
+    assert time.monotonic() - began < 5

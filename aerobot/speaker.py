@@ -18,7 +18,9 @@ T = TypeVar("T")
 PAUSE_MS = 30_000
 """How long a blocked number rests before one conversation tries again."""
 UNKNOWN_MOST = 5
-"""After so many sends whose outcome stayed unknown, a part has failed."""
+"""After so many sends whose outcome stayed unknown, while Graph worked for others, a part has failed."""
+UNKNOWN_LAST = 15
+"""After so many a part has failed whatever Graph did for others; with their waits they span 13 to 26 minutes."""
 AGAIN = 0.2
 """Seconds between two tries to write down what Graph answered."""
 ATTEMPTS = 40
@@ -111,16 +113,22 @@ class Speaker:
         """Mark a part of an earlier run as being sent; one whose outcome is open waits for a status first."""
         now = self._store.now()
         if part.state == "sending":
-            await self._settle(part, Settlement(part_id=part.id, state="unknown", release_at=now + UNKNOWN_WAIT_MS))
+            at = now + self._doubt(part.unknowns + 1)
+            await self._settle(part, Settlement(part_id=part.id, state="unknown", release_at=at))
             return False
-        if part.state == "unknown" and now < part.changed_at + UNKNOWN_WAIT_MS:
-            await self._store.release(self._work.claim, at=part.changed_at + UNKNOWN_WAIT_MS)
+        at = part.changed_at + self._doubt(part.unknowns)
+        if part.state == "unknown" and now < at:
+            await self._store.release(self._work.claim, at=at)
             return False
-        if part.unknowns >= UNKNOWN_MOST:
+        if part.unknowns >= UNKNOWN_LAST or self._circuits.blamed(self._work.claim.conversation_id) >= UNKNOWN_MOST:
             remedy = "Look at the phone; send it again if it is not there."
             error = {"code": None, "title": "its outcome stayed unknown", "remedy": remedy}
             return await self._fail(part, error)
         return await self._commit(part, Settlement(part_id=part.id, state="planned", start=part.id))
+
+    def _doubt(self, unknowns: int) -> int:
+        """Milliseconds for which a part in doubt waits for a status."""
+        return int(1000 * retry.doubt(unknowns, random=self._dice.random(), base=UNKNOWN_WAIT_MS / 1000))
 
     async def _closed(self, part: Part) -> bool:
         work = self._work
@@ -132,7 +140,7 @@ class Speaker:
         return window.known and not window.open
 
     async def _sent(self, part: Part, answer: Accepted, following: Part | None) -> bool:
-        self._circuits.worked(self._work.number)
+        self._circuits.worked(self._work.number, self._work.claim.conversation_id)
         settlement = Settlement(part_id=part.id, state="sent", wamid=answer.wamid)
         settled = await self._settle(part, self._then(settlement, following))
         if self._work.probing and await self._store.resume(self._work.number):
@@ -149,6 +157,8 @@ class Speaker:
             "code": failure.code, "title": answer.message, "details": failure.details, "remedy": answer.remedy,
         }  # fmt: skip
         now = self._store.now()
+        if answer.repeat is Repeat.AMBIGUOUS:
+            self._circuits.doubted(self._work.number, self._work.claim.conversation_id)
         if answer.repeat in (Repeat.SAFE, Repeat.AMBIGUOUS):
             await self._trip(error, answer.retry_after)
         match answer.repeat:
@@ -163,12 +173,12 @@ class Speaker:
                 at = int(decision.at * 1000)
                 await self._settle(part, Settlement(part_id=part.id, state="planned", error=error, release_at=at))
             case Repeat.AMBIGUOUS:
-                at = now + UNKNOWN_WAIT_MS
+                at = now + self._doubt(part.unknowns + 1)
                 await self._settle(part, Settlement(part_id=part.id, state="unknown", error=error, release_at=at))
             case Repeat.BLOCKED:
                 await self._pause(part, error)
             case Repeat.NEVER:
-                self._circuits.worked(self._work.number)
+                self._circuits.worked(self._work.number, self._work.claim.conversation_id)
                 self._asked = False  # that says nothing about the number: where it was probed, the next one may
                 await self._fail(part, error)
 
@@ -220,6 +230,7 @@ class Speaker:
         )
 
     async def _fail(self, part: Part, error: Mapping[str, object], *, state: str = "failed") -> bool:
+        self._circuits.settled(self._work.claim.conversation_id)
         await self._settle(part, Settlement(part_id=part.id, state=state, error=error, finish=True))
         return False
 

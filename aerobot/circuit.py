@@ -20,7 +20,7 @@ class Circuits:
         self._failing: dict[str, set[int]] = {}
         self._rests: dict[str, int] = {}
         self._until: dict[str, float] = {}
-        self._alone: Counter[int] = Counter()
+        self._alone: Counter[int] = Counter()  # a number for each conversation in doubt, until its next success
 
     def worked(self, number: str, conversation_id: int) -> None:
         """Graph took something of this number, or refused it for a reason of its own: Graph works."""

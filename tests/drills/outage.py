@@ -2,8 +2,9 @@
 
     python -m tests.drills.outage [--seconds 60] [--users 40] [--rate 4] [--only down,190] [--seed 1]
 
-Each trouble has a host of its own, all at once. Ends with 1 where something is lost, out of order, on the failed list
-without belonging there, where Graph is stormed, or an alarm is not told once.
+Each trouble has a host of its own, all at once; those for two people alone last two and a half times as long. Ends
+with 1 where something is lost, out of order, on the failed list without belonging there, where Graph is stormed, or an
+alarm is not told once.
 """
 
 import argparse

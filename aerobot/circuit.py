@@ -1,4 +1,9 @@
-"""When a whole number rests because Graph fails for everybody: decided from values alone, without clock and dice."""
+"""Whom Graph fails: everybody, so that the whole number rests, or one conversation alone. Without clock and dice.
+
+Who fails again with no success of the number in between is a victim, not a culprit: nothing shows that Graph works.
+"""
+
+from collections import Counter
 
 from aerobot.retry import RETRY_AFTER_MOST
 
@@ -15,9 +20,11 @@ class Circuits:
         self._failing: dict[str, set[int]] = {}
         self._rests: dict[str, int] = {}
         self._until: dict[str, float] = {}
+        self._alone: Counter[int] = Counter()  # a number for each conversation in doubt, until its next success
 
-    def worked(self, number: str) -> None:
+    def worked(self, number: str, conversation_id: int) -> None:
         """Graph took something of this number, or refused it for a reason of its own: Graph works."""
+        self.settled(conversation_id)
         self._failing.pop(number, None)
         self._rests.pop(number, None)
         self._until.pop(number, None)
@@ -47,6 +54,19 @@ class Circuits:
             wait = max(wait, min(retry_after, RETRY_AFTER_MOST))
         self._until[number] = now + wait
         return now + wait
+
+    def doubted(self, number: str, conversation_id: int) -> None:
+        """The outcome of a send stayed unknown; to be told before ``failed`` is."""
+        if conversation_id not in self._failing.get(number, ()):
+            self._alone[conversation_id] += 1
+
+    def blamed(self, conversation_id: int) -> int:
+        """How often a conversation's part stayed in doubt although Graph had worked since it last failed."""
+        return self._alone[conversation_id]
+
+    def settled(self, conversation_id: int) -> None:
+        """Its part came to an end, good or bad: the next one is not to blame for it."""
+        self._alone.pop(conversation_id, None)
 
     def rests(self, number: str, now: float) -> bool:
         """Whether the number rests: nothing more is sent but its one try."""

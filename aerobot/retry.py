@@ -42,3 +42,12 @@ def decide(
     if retry_after is not None:
         wait = max(wait, min(retry_after, RETRY_AFTER_MOST))
     return Decision(at=now + wait, reason=f"again in {wait:.1f} s")
+
+
+def doubt(unknowns: int, *, random: float, base: float = 20.0, cap: float = 120.0) -> float:
+    """How long a part whose outcome was unknown so often waits for a status that settles it, in seconds.
+
+    At least ``base``, in which a status comes if Graph took the part; else as ``decide`` waits. Each repeat may be a
+    double, so they grow seldom; ``cap`` is how late it may be seen that Graph works again.
+    """
+    return max(base, min(cap, base * 2.0 ** min(unknowns - 1, 60)) * (0.5 + random / 2))

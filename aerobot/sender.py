@@ -7,10 +7,10 @@ import io
 import mimetypes
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
 from aerobot.secret import Secret, is_loopback, may_carry_secrets
@@ -20,6 +20,8 @@ from aerobot.whatsapp.messages import Failure
 
 if TYPE_CHECKING:
     import aiohttp
+
+T = TypeVar("T")
 
 MEDIA_MOST = 100 * 1024 * 1024
 """The largest file WhatsApp carries, in bytes."""
@@ -131,20 +133,22 @@ class Sender:
         return line.proof if line.phone_number_id in self._proving else {}
 
     async def _post(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
-        """One call; repeated with the other token of the number where Meta refuses this one."""
+        return await self._either(line, lambda chosen: self._proven(chosen, path, document))
+
+    async def _either(self, line: Line, call: Callable[[Line], Awaitable[T]]) -> T:
+        """What ``call`` answers with the token that Meta took last, or, where Meta refuses it, with the other one."""
         previous = line.phone_number_id in self._on_previous
-        answer = await self._proven(self._chosen(line, previous=previous), path, document)
+        answer = await call(self._chosen(line, previous=previous))
         if line.previous_token is None or not _is_expired(answer):
             return answer
-        again = await self._proven(self._chosen(line, previous=not previous), path, document)
+        again = await call(self._chosen(line, previous=not previous))
         if not _is_expired(again):
             self._uses(line.phone_number_id, previous=not previous)
         return again
 
-    def _chosen(self, line: Line, *, previous: bool | None = None) -> Line:
-        """The line with one of its two tokens: the one that Meta took last, unless ``previous`` says which."""
-        if previous is None:
-            previous = line.phone_number_id in self._on_previous
+    @staticmethod
+    def _chosen(line: Line, *, previous: bool) -> Line:
+        """The line with one of its two tokens."""
         return replace(line, access_token=line.previous_token) if previous and line.previous_token else line
 
     def _uses(self, number: str, *, previous: bool) -> None:
@@ -153,7 +157,7 @@ class Sender:
             return
         (self._on_previous.add if previous else self._on_previous.discard)(number)
         name = "access_token_previous" if previous else "access_token"
-        self._tell(f"Meta refuses the other token: whatsapp.{name} is used")
+        self._tell(f"Meta refuses the other token of number {number}: {name} is used")
 
     async def _proven(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
         """One call; repeated once where the app turns out to require a proof of its secret."""
@@ -216,17 +220,15 @@ class Sender:
         if known is not None and known[1] > self._now():
             return known[0]
         mime_type = mime_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})
-        form.add_field("file", _Watched(content, progress), filename=path.name, content_type=mime_type)
-        seconds = timeout or self._timeout
-        document = await self._json(
-            "POST",
-            f"{self.base}/{line.phone_number_id}/media",
-            line,
-            data=form,
-            timeout=aiohttp.ClientTimeout(total=seconds, connect=self._timeout / 2),
-        )
-        media_id = str(document.get("id") or "")
+        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, connect=self._timeout / 2)
+        url = f"{self.base}/{line.phone_number_id}/media"
+
+        async def posted(chosen: Line) -> Mapping[str, object] | Refused:
+            form = aiohttp.FormData({"messaging_product": "whatsapp", "type": mime_type})  # it can be sent but once
+            form.add_field("file", _Watched(content, progress), filename=path.name, content_type=mime_type)
+            return await self._json("POST", url, chosen, data=form, timeout=limit)
+
+        media_id = str(_granted(await self._either(line, posted)).get("id") or "")
         if not media_id:
             raise RemoteError("Graph took the file but gave no id", repeat=Repeat.AMBIGUOUS)
         self._uploads[key] = (media_id, self._now() + UPLOAD_LASTS)
@@ -239,19 +241,21 @@ class Sender:
         """
         if not _MEDIA_ID.fullmatch(media_id):
             raise AerobotError("The attachment has no media id that Graph could know")
-        document = await self._json("GET", f"{self.base}/{media_id}", line)
-        url = str(document.get("url") or "")
+        asked = await self._either(line, lambda chosen: self._json("GET", f"{self.base}/{media_id}", chosen))
+        url = str(_granted(asked).get("url") or "")
         if not is_metas(url, self.base):
             raise RemoteError(f"Graph gave a media address that is not Meta's: {url[:100]}")
-        return await self._bytes(url, line)
+        return _granted(await self._either(line, lambda chosen: self._bytes(url, chosen)))
 
-    async def _bytes(self, url: str, line: Line) -> bytes:
+    async def _bytes(self, url: str, line: Line) -> bytes | Refused:
         import aiohttp
 
         assert self._session is not None
         content = bytearray()
         try:
-            async with self._session.get(url, headers=_bearer(self._chosen(line)), allow_redirects=False) as response:
+            async with self._session.get(url, headers=_bearer(line), allow_redirects=False) as response:
+                if response.status == 401:
+                    return _refused("The media could not be fetched: HTTP 401", "", Repeat.NEVER, 401, EXPIRED)
                 if response.status != 200:
                     raise RemoteError(f"The media could not be fetched: HTTP {response.status}", status=response.status)
                 if (response.content_length or 0) > self._media_most:
@@ -264,11 +268,10 @@ class Sender:
             raise NetworkError(f"The media could not be fetched: {str(error) or type(error).__name__}") from None
         return bytes(content)
 
-    async def _json(self, method: str, url: str, line: Line, **more: object) -> Mapping[str, object]:
+    async def _json(self, method: str, url: str, line: Line, **more: object) -> Mapping[str, object] | Refused:
         import aiohttp
 
         assert self._session is not None
-        line = self._chosen(line)
         try:
             async with self._session.request(
                 method,
@@ -282,7 +285,7 @@ class Sender:
                 if response.status != 200:
                     verdict = graph.response(response.status, body, response.headers.get("Retry-After"))
                     assert isinstance(verdict, Refused)
-                    raise RemoteError(verdict.message, verdict.remedy, status=response.status, repeat=verdict.repeat)
+                    return verdict
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NetworkError(f"Graph cannot be reached: {str(error) or type(error).__name__}") from None
@@ -322,19 +325,26 @@ def _too_large(most: int) -> str:
     return f"The media is larger than the {most // 1_000_000} MB that are taken"
 
 
-def _is_expired(answer: Accepted | Refused) -> bool:
+def _is_expired(answer: object) -> bool:
     return isinstance(answer, Refused) and answer.failure.code == EXPIRED
+
+
+def _granted(answer: T | Refused) -> T:
+    """What Graph gave; ``RemoteError`` where it refused."""
+    if isinstance(answer, Refused):
+        raise RemoteError(answer.message, answer.remedy, status=answer.status, repeat=answer.repeat)
+    return answer
 
 
 def _bearer(line: Line) -> dict[str, str]:
     return {"Authorization": f"Bearer {line.access_token.reveal()}"}
 
 
-def _refused(message: str, remedy: str, repeat: Repeat) -> Refused:
+def _refused(message: str, remedy: str, repeat: Repeat, status: int = 0, code: int | None = None) -> Refused:
     return Refused(
-        failure=Failure(code=None, title=message),
+        failure=Failure(code=code, title=message),
         repeat=repeat,
-        status=0,
+        status=status,
         retry_after=None,
         message=message,
         remedy=remedy,

@@ -1,8 +1,9 @@
 """Says a turn's parts, one after the other, and settles each; it never says one twice if it can know."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from aerobot import events, retry
 from aerobot.circuit import Circuits
@@ -12,12 +13,16 @@ from aerobot.store.base import UNKNOWN_WAIT_MS, HostedBot, Part, Settlement, Sto
 from aerobot.whatsapp import graph, rules
 from aerobot.whatsapp.graph import Accepted, Refused
 
+T = TypeVar("T")
+
 PAUSE_MS = 30_000
 """How long a blocked number rests before one conversation tries again."""
 UNKNOWN_MOST = 5
-"""After so many sends whose outcome stayed unknown, a part has failed."""
+"""After so many sends whose outcome stayed unknown, while Graph worked for others, a part has failed."""
+UNKNOWN_LAST = 15
+"""After so many a part has failed whatever Graph did for others; with their waits they span 13 to 26 minutes."""
 AGAIN = 0.2
-"""Seconds between two tries to write down what Graph took."""
+"""Seconds between two tries to write down what Graph answered."""
 ATTEMPTS = 40
 """Safe repeats of one part; with waits of up to five minutes they span about three hours."""
 
@@ -31,7 +36,7 @@ class Dice:
 
 
 class Speaker:
-    """Sends the parts of one turn, one after the other."""
+    """Sends the parts of one turn, one after the other. ``stopping()``: the host is about to end."""
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class Speaker:
         circuits: Circuits,
         line: Line | None,
         work: Work,
+        stopping: Callable[[], bool],
     ) -> None:
         self._store = store
         self._sender = sender
@@ -51,6 +57,7 @@ class Speaker:
         self._circuits = circuits
         self._line = line
         self._work = work
+        self._stopping = stopping
         self._asked = False
 
     async def speak(self) -> bool:
@@ -106,16 +113,22 @@ class Speaker:
         """Mark a part of an earlier run as being sent; one whose outcome is open waits for a status first."""
         now = self._store.now()
         if part.state == "sending":
-            await self._settle(part, Settlement(part_id=part.id, state="unknown", release_at=now + UNKNOWN_WAIT_MS))
+            at = now + self._doubt(part.unknowns + 1)
+            await self._settle(part, Settlement(part_id=part.id, state="unknown", release_at=at))
             return False
-        if part.state == "unknown" and now < part.changed_at + UNKNOWN_WAIT_MS:
-            await self._store.release(self._work.claim, at=part.changed_at + UNKNOWN_WAIT_MS)
+        at = part.changed_at + self._doubt(part.unknowns)
+        if part.state == "unknown" and now < at:
+            await self._store.release(self._work.claim, at=at)
             return False
-        if part.unknowns >= UNKNOWN_MOST:
+        if part.unknowns >= UNKNOWN_LAST or self._circuits.blamed(self._work.claim.conversation_id) >= UNKNOWN_MOST:
             remedy = "Look at the phone; send it again if it is not there."
             error = {"code": None, "title": "its outcome stayed unknown", "remedy": remedy}
             return await self._fail(part, error)
         return await self._commit(part, Settlement(part_id=part.id, state="planned", start=part.id))
+
+    def _doubt(self, unknowns: int) -> int:
+        """Milliseconds for which a part in doubt waits for a status."""
+        return int(1000 * retry.doubt(unknowns, random=self._dice.random(), base=UNKNOWN_WAIT_MS / 1000))
 
     async def _closed(self, part: Part) -> bool:
         work = self._work
@@ -127,7 +140,7 @@ class Speaker:
         return window.known and not window.open
 
     async def _sent(self, part: Part, answer: Accepted, following: Part | None) -> bool:
-        self._circuits.worked(self._work.number)
+        self._circuits.worked(self._work.number, self._work.claim.conversation_id)
         settlement = Settlement(part_id=part.id, state="sent", wamid=answer.wamid)
         settled = await self._settle(part, self._then(settlement, following))
         if self._work.probing and await self._store.resume(self._work.number):
@@ -144,6 +157,8 @@ class Speaker:
             "code": failure.code, "title": answer.message, "details": failure.details, "remedy": answer.remedy,
         }  # fmt: skip
         now = self._store.now()
+        if answer.repeat is Repeat.AMBIGUOUS:
+            self._circuits.doubted(self._work.number, self._work.claim.conversation_id)
         if answer.repeat in (Repeat.SAFE, Repeat.AMBIGUOUS):
             await self._trip(error, answer.retry_after)
         match answer.repeat:
@@ -158,12 +173,12 @@ class Speaker:
                 at = int(decision.at * 1000)
                 await self._settle(part, Settlement(part_id=part.id, state="planned", error=error, release_at=at))
             case Repeat.AMBIGUOUS:
-                at = now + UNKNOWN_WAIT_MS
+                at = now + self._doubt(part.unknowns + 1)
                 await self._settle(part, Settlement(part_id=part.id, state="unknown", error=error, release_at=at))
             case Repeat.BLOCKED:
                 await self._pause(part, error)
             case Repeat.NEVER:
-                self._circuits.worked(self._work.number)
+                self._circuits.worked(self._work.number, self._work.claim.conversation_id)
                 self._asked = False  # that says nothing about the number: where it was probed, the next one may
                 await self._fail(part, error)
 
@@ -185,8 +200,7 @@ class Speaker:
 
     async def _pause(self, part: Part, error: Mapping[str, object]) -> None:
         """The number is stuck, not the message: keep everything, tell once, try later. A test learns it at once."""
-        until = self._store.now() + PAUSE_MS
-        first = await self._store.pause(self._work.number, until=until, reason=str(error["title"]))
+        first = await self._paused(self._store.now() + PAUSE_MS, error)
         if self._work.channel == "test":
             await self._fail(part, error)
         else:
@@ -195,8 +209,13 @@ class Speaker:
             self._alarm(error)
 
     async def _rest(self, until: int, error: Mapping[str, object]) -> None:
-        if await self._store.pause(self._work.number, until=until, reason=str(error["title"])):
+        if await self._paused(until, error):
             self._alarm(error)
+
+    async def _paused(self, until: int, error: Mapping[str, object]) -> bool:
+        """Pause the number; true where it was not paused."""
+        number, reason = self._work.number, str(error["title"])
+        return await self._held(lambda: self._store.pause(number, until=until, reason=reason), taken=False)
 
     def _alarm(self, error: Mapping[str, object]) -> None:
         code = error["code"]
@@ -211,6 +230,7 @@ class Speaker:
         )
 
     async def _fail(self, part: Part, error: Mapping[str, object], *, state: str = "failed") -> bool:
+        self._circuits.settled(self._work.claim.conversation_id)
         await self._settle(part, Settlement(part_id=part.id, state=state, error=error, finish=True))
         return False
 
@@ -225,24 +245,25 @@ class Speaker:
 
     async def _commit(self, part: Part, settlement: Settlement) -> bool:
         """Commit; false where a status was faster: then the conversation is given back, to go on with what is left."""
-        state = await self._written(settlement)
+        taken = bool(settlement.wamid)
+        state = await self._held(lambda: self._store.settle(self._work, settlement), taken=taken)
         if state == settlement.state:
             return True
         self._emit(told(self._work, part, state, self._store.now()))
         await self._store.release(self._work.claim)
         return False
 
-    async def _written(self, settlement: Settlement) -> str:
-        """The part's state, once it is committed. That Graph took it is known here alone until then: it is not let go.
+    async def _held(self, write: Callable[[], Awaitable[T]], *, taken: bool) -> T:
+        """What a write gives, once the store takes it: what Graph answered is known here alone until then.
 
-        What else became of a part may be forgotten: its lease runs out, and it is looked at again.
+        The stop does not wait for it but where Graph took the part (``taken``): that would be said twice.
         """
         told = False
         while True:
             try:
-                return await self._store.settle(self._work, settlement)
+                return await write()
             except StoreUnavailable as error:
-                if not settlement.wamid:
+                if self._stopping() and not taken:
                     raise
                 if not told:
                     self._emit(trouble(error, self._store.now()))

@@ -182,6 +182,7 @@ class Worker:
             circuits=self._circuits,
             line=line_of(bot),
             work=work,
+            stopping=lambda: self._stopping,
         )
 
     async def _ignore(self, work: Work) -> None:

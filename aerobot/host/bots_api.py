@@ -4,10 +4,11 @@ import secrets
 from collections.abc import Callable, Mapping
 
 from aerobot import events
+from aerobot.host import previous
 from aerobot.host.paths import path_of
 from aerobot.host.reader import received
 from aerobot.host.refusal import Refusal
-from aerobot.secret import masked
+from aerobot.secret import MASK, masked
 from aerobot.store.base import Delivery, HostedBot, Part, Store, Verdict
 from aerobot.store.roster import Roster, from_document, timestamp
 from aerobot.whatsapp import webhook
@@ -66,17 +67,26 @@ class BotsApi:
         document = {
             "platform": "whatsapp", **given, "id": bot_id, "status": "inactive", "created_at": now, "updated_at": now,
         }  # fmt: skip
-        bot = from_document(document)
+        former = previous.lasting(given.get("previous"), now=self._store.now())
+        bot = from_document(_with(document, former))
         await self._roster.save(bot)
         return self._shown(bot)
 
     async def update(self, bot_id: str, given: Mapping[str, object]) -> object:
-        """Change fields; ``platform_config`` is replaced as a whole."""
+        """Change fields; ``platform_config`` is replaced as a whole.
+
+        A token and a secret that are changed are taken for a day more, unless ``previous`` says otherwise.
+        """
         bot = self._own(bot_id)
         _check(given)
         fixed = ("id", "status", "created_at", "origin")
         changes = {key: value for key, value in given.items() if key not in fixed}
-        bot = from_document({**bot.document, **changes, "status": "active" if bot.active else "inactive"})
+        document = {**bot.document, **changes, "status": "active" if bot.active else "inactive"}
+        if "previous" in given:
+            former = previous.lasting(given["previous"], now=self._store.now())
+        else:
+            former = previous.carried(bot.document, document, now=self._store.now())
+        bot = from_document(_with(document, former))
         await self._roster.save(bot)
         return self._shown(bot)
 
@@ -179,6 +189,12 @@ class BotsApi:
         }
 
 
+def _with(document: Mapping[str, object], former: Mapping[str, object] | None) -> dict[str, object]:
+    """A bot's document with these former values, and no others."""
+    rest = {key: value for key, value in document.items() if key != "previous"}
+    return {**rest, "previous": former} if former else rest
+
+
 def _part(part: Part) -> dict[str, object]:
     return {
         "kind": part.kind, "state": part.state, "text": part.said, "body": part.body, "wamid": part.wamid,
@@ -204,6 +220,7 @@ def _check(given: Mapping[str, object]) -> None:
         if value is not None and not (number and least <= value <= most):  # type: ignore[operator]
             raise Refusal(400, "VALIDATION_ERROR", f"{name} must be a number from {least} to {most}")
     _check_config(given.get("platform_config"))
+    _check_previous(given.get("previous"))
 
 
 def _check_config(config: object) -> None:
@@ -212,3 +229,14 @@ def _check_config(config: object) -> None:
     number = config.get("phone_number_id") if isinstance(config, Mapping) else None
     if number is not None and not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise Refusal(400, "VALIDATION_ERROR", "platform_config.phone_number_id must be digits")
+
+
+def _check_previous(former: object) -> None:
+    """``None`` forgets the former ones; else an object of them, in clear."""
+    if former is None:
+        return
+    values = former.items() if isinstance(former, Mapping) else [("", None)]
+    clear = all(isinstance(value, str) and value not in ("", MASK) for _, value in values)
+    if not clear or not all(name in previous.NAMES for name, _ in values):
+        what = f"the former {' and '.join(previous.NAMES)} in clear, or null"
+        raise Refusal(400, "VALIDATION_ERROR", f"previous must be {what}")

@@ -1,6 +1,6 @@
 """The private listener: Aerostack's own bots API for the bots of this host, the test channel, and what is kept.
 
-Its law: a bearer token, our own host names and no foreign origin, or nothing.
+Its law: a bearer token, our own host names and no foreign origin, or nothing; and nobody holds it up, with or without.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from aiohttp import web
 from aerobot import __version__, events
 from aerobot.errors import StoreUnavailable
 from aerobot.host.bots_api import BotsApi
+from aerobot.host.gate import Gate, Limits
 from aerobot.host.refusal import Refusal
 from aerobot.host.upkeep_api import ROUTES, UpkeepApi
 from aerobot.secret import Secret
@@ -23,14 +24,23 @@ from aerobot.store.base import HostedBot, Store, Verdict
 from aerobot.store.roster import Roster
 from aerobot.whatsapp import rules
 
-BODY_MOST = 1024 * 1024
+LIMITS = Limits(
+    connections=100,
+    header_seconds=10,
+    header_bytes=32 * 1024,
+    body_seconds=30,
+    body_bytes=1024 * 1024,
+    held_bytes=16 * 1024 * 1024,
+    idle_seconds=75,
+)
+"""What it puts up with. A stream of events, and a question that waits for its answer, are bound by no time."""
 WAIT_MOST = 120.0
 """Seconds that a question for a verdict may wait."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PrivateListener:
-    """What only we may call. ``doing(turn_id)`` says what the engine is at."""
+    """What only we may call. ``doing(turn_id)`` says what the engine is at; ``tell`` is told of closed connections."""
 
     def __init__(
         self,
@@ -44,6 +54,8 @@ class PrivateListener:
         doing: Callable[[int], str],
         emulated: bool,
         about: Callable[[], Mapping[str, object]],
+        tell: Callable[[str], None] = lambda words: None,
+        limits: Limits = LIMITS,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -54,12 +66,13 @@ class PrivateListener:
         self._doing = doing
         self._emulated = emulated
         self._about = about
+        self.gate = Gate(limits, tell)
         self._followers: set[asyncio.Queue[events.Event]] = set()
         self._engine_error: str | None = None
 
     def app(self) -> web.Application:
         """The routes, for a runner."""
-        app = web.Application(client_max_size=BODY_MOST, middlewares=[self._guard])
+        app = web.Application(client_max_size=self.gate.limits.body_bytes, middlewares=[self._guard])
         add = app.router.add_route
         add("GET", "/api/bots", self._list)
         add("POST", "/api/bots", self._create)
@@ -91,10 +104,19 @@ class PrivateListener:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        problem = self._problem(request)
-        if problem is not None:
-            return problem
+        """Answer; a connection whose body was not read ends with that."""
+        door = self.gate.begin(request)
         try:
+            answer = self._problem(request) or await self._answered(request, handler)
+            if not request.content.is_eof():
+                answer.force_close()
+            return answer
+        finally:
+            self.gate.end(request, door)
+
+    async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            await self._arrive(request)
             return await handler(request)
         except Refusal as refusal:
             return _error(refusal.status, refusal.code, refusal.message)
@@ -107,6 +129,16 @@ class PrivateListener:
         except Exception as error:
             self._api.unforeseen(error)
             return _error(500, "UNEXPECTED", "This was not foreseen; the host's own output says more")
+
+    async def _arrive(self, request: web.Request) -> None:
+        """Wait for the whole request; from then on the caller waits for us, and is closed for nobody."""
+        seconds = self.gate.limits.body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await request.read()
+        except TimeoutError:
+            raise Refusal(408, "TIMEOUT", f"The body did not come within {seconds:g} s") from None
+        self.gate.all_here(request)
 
     def _problem(self, request: web.Request) -> web.Response | None:
         if _name_in(f"//{request.headers.get('Host', '')}") not in self._allowed:

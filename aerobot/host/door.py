@@ -1,4 +1,4 @@
-"""One connection of the public listener: passes everything on to aiohttp, and counts bytes and seconds before it.
+"""One connection of a listener: passes everything on to aiohttp, and counts bytes and seconds before it.
 
 aiohttp bounds a header's line, and a connection that is idle. What it leaves open is bounded here: the head as a whole,
 the time it takes, and the bytes of a body on the wire, whose chunks may be all frame and no content.

@@ -1,4 +1,4 @@
-"""The gate of the public listener: how many connections stand open, and how long and how much each may take.
+"""The gate of a listener: how many connections stand open, and how long and how much each may take.
 
 Its law: a connection that keeps us waiting may be closed for a newcomer, one that we keep waiting may not, and the
 longest wait ends first. So who connects and speaks at once, as Meta does, is heard, however many others are silent:
@@ -22,7 +22,7 @@ TOLD_EVERY = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the public listener puts up with: times in seconds, sizes in bytes. ``held_bytes``: all bodies together."""
+    """What a listener puts up with: times in seconds, sizes in bytes. ``held_bytes``: all bodies together."""
 
     connections: int
     header_seconds: float

@@ -199,13 +199,14 @@ class Host:
             doing=self.engine.doing,
             emulated=self.sender.to_emulator,
             about=self._about,
+            tell=lambda words: self._notice("warning", "private", words),
         )
         self._followers.append(private.told)
         self.local_url = await self._open(self.public.answer, "serve.host", "serve.port", self.public.gate)
-        self.private_url = await self._open(private.app(), "serve.private_host", "serve.private_port")
+        self.private_url = await self._open(private.app(), "serve.private_host", "serve.private_port", private.gate)
 
     async def _open(
-        self, app: "web.Application | Answer", host_key: str, port_key: str, gate: "Gate | None" = None
+        self, app: "web.Application | Answer", host_key: str, port_key: str, gate: "Gate"
     ) -> str:
         host, port = self.settings.text(host_key), self.settings.get(port_key)
         listener = await listen(app, host, port, key=port_key, free=self.options.free_ports, gate=gate)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from aerobot.registration.plan import Wish
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-OWN_FILES = 100
-"""Open files that the host itself needs, and the bot beside it."""
+OWN_FILES = 200
+"""Open files that the host itself needs, with its private listener, and the bot beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

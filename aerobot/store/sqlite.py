@@ -266,16 +266,18 @@ SELECT (SELECT COUNT(*) FROM arrivals) + (SELECT COUNT(*) FROM messages WHERE st
 """From the open turns outwards (CROSS JOIN keeps that order): a start looks at what waits, not at all that ever was."""
 
 _HISTORY = """
+WITH newest AS (SELECT id FROM turns WHERE conversation_id = :id AND id < :turn ORDER BY id DESC LIMIT :most)
 SELECT role, text, at FROM (
     SELECT 'user' AS role, m.text AS text, m.received_at AS at, m.turn_id AS turn, 0 AS place, m.seq AS nth
-    FROM turns t JOIN messages m ON m.turn_id = t.id
-    WHERE t.conversation_id = :id AND t.id < :turn AND m.received_at >= :since
+    FROM newest CROSS JOIN messages m ON m.turn_id = newest.id
+    WHERE m.received_at >= :since
     UNION ALL
     SELECT 'bot', p.said, p.changed_at, p.turn_id, 1, p.position
-    FROM turns t JOIN parts p ON p.turn_id = t.id
-    WHERE t.conversation_id = :id AND t.id < :turn AND p.state IN ('sent', 'captured') AND p.changed_at >= :since
+    FROM newest CROSS JOIN parts p ON p.turn_id = newest.id
+    WHERE p.state IN ('sent', 'captured') AND p.changed_at >= :since
 ) ORDER BY turn DESC, place DESC, nth DESC LIMIT :most
 """
+"""Each turn has a message, so the newest ``most`` turns have the newest ``most`` entries: no other is looked at."""
 
 
 def _verdict(db: sqlite3.Connection, bot_id: str, wamid: str) -> Verdict | None:

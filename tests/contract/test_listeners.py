@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from aerobot.config import load
 from aerobot.emulator import webhooks
 from aerobot.errors import ConfigError
 from aerobot.runtime import Host, Options
+from aerobot.secret import Secret
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 NUMBER, BOT = "106540352242922", "bt_acme"
@@ -767,6 +769,72 @@ async def test_bots_survive_a_restart(empty_house: House) -> None:
     assert empty_house.messages() == ["again"]
 
 
+# -- a secret and a token that are being changed ---------------------------------------------------------------
+
+NEW = {"phone_number_id": "42", **LOCAL, "access_token": "EAAG-new", "app_secret": "secret-new"}
+DAY = 86_400_000
+
+
+async def delivered(house: House, bot_id: str, *secrets: str) -> list[int]:
+    """What webhooks signed with these secrets are answered."""
+    line = webhooks.Line(business_account_id="1", phone_number_id="42", display_phone_number="1")
+    found = []
+    for secret in secrets:
+        body = webhooks.wire(webhooks.inbound(line, ANA, house.message("Hi")))
+        found.append((await house.post(body, url=house.url.replace(BOT, bot_id), secret=secret))[0])
+    return found
+
+
+async def change(house: House, bot_id: str, **document: Any) -> dict[str, Any]:
+    """A PATCH that is taken; the bot as it is shown then."""
+    status, answer = await house.call("PATCH", f"/api/bots/{bot_id}", document)
+    assert status == 200, answer
+    bot: dict[str, Any] = answer["bot"]
+    return bot
+
+
+async def test_a_changed_secret_and_token_leave_the_former_ones_for_a_day(empty_house: House) -> None:
+    """Webhooks signed with either are taken, also after other changes and a restart; they are shown as ``***``."""
+    house = empty_house
+    await house.start()
+    bot_id = await make(house)
+    shown = await change(house, bot_id, platform_config=NEW)
+    assert {**shown["previous"], "until": ""} == {"access_token": "***", "app_secret": "***", "until": ""}
+    until = datetime.fromisoformat(shown["previous"]["until"]).timestamp() * 1000
+    assert abs(until - house.host.store.now() - DAY) < 60_000
+    assert await delivered(house, bot_id, "secret-new", "secret-local", "guessed") == [200, 200, 403]
+    await change(house, bot_id, name="Renamed")
+    await change(house, bot_id, platform_config={**NEW, "verify_token": "another"})
+    await house.call("POST", f"/api/bots/{bot_id}/activate")
+    await house.stop()
+    await house.start()
+    assert await delivered(house, bot_id, "secret-new", "secret-local", "guessed") == [200, 200, 403]
+    bot = house.host.roster.get(bot_id)
+    assert bot is not None
+    assert (bot.access_token, bot.access_token_previous) == (Secret("EAAG-new"), Secret("EAAG-local"))
+    assert "local" not in json.dumps((await house.call("GET", "/api/bots"))[1]).replace('"origin": "local"', "")
+
+
+async def test_what_was_stolen_is_let_go_of_at_once(house: House) -> None:
+    """``previous: null``, with the change or after it."""
+    bot_id = await make(house)
+    await change(house, bot_id, platform_config=NEW)
+    assert "previous" not in await change(house, bot_id, previous=None)
+    assert await delivered(house, bot_id, "secret-new", "secret-local") == [200, 403]
+    changed = await change(house, bot_id, platform_config={**NEW, "app_secret": "third"}, previous=None)
+    assert "previous" not in changed
+    assert await delivered(house, bot_id, "third", "secret-new") == [200, 403]
+
+
+async def test_the_former_ones_can_be_named(house: House) -> None:
+    """For a bot that was made elsewhere with the new ones, when it is made and when it is changed."""
+    bot_id = await make(house, previous={"app_secret": "secret-before"})
+    assert await delivered(house, bot_id, "secret-local", "secret-before") == [200, 200]
+    shown = await change(house, bot_id, previous={"access_token": "EAAG-before"})
+    assert sorted(shown["previous"]) == ["access_token", "until"]
+    assert await delivered(house, bot_id, "secret-local", "secret-before") == [200, 403]
+
+
 async def test_an_inactive_bot_shakes_hands_and_records(house: House) -> None:
     """Its messages are stored as ignored; once it is active they are queued, and resting again ignored."""
     bot_id = await make(house)
@@ -818,6 +886,10 @@ NONSENSE: list[Any] = [
     {"name": "x", "conversation_ttl_hours": -1},
     {"name": "x", "conversation_max_messages": 1e400},
     {"name": "x", "conversation_max_messages": -1},
+    {"name": "x", "previous": "EAAG-former"},
+    {"name": "x", "previous": {"access_token": 3}},
+    {"name": "x", "previous": {"app_secret": "***"}},
+    {"name": "x", "previous": {"verify_token": "no"}},
     {"name": "x", "welcome_message": 3},
     {"name": "x", "fallback_message": ["sorry"]},
     [],

@@ -3,12 +3,13 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from aerobot.errors import AerobotError, NetworkError, RemoteError
+from aerobot.errors import AerobotError, NetworkError, RemoteError, Repeat
 from aerobot.secret import Secret
 from aerobot.sender import Line, Sender, is_metas
 
@@ -211,6 +212,98 @@ async def test_a_graph_that_is_silent_is_named(graph: Place) -> None:
     finally:
         released.set()
         await sender.close()
+
+
+# -- a token that is being changed ---------------------------------------------------------------------------
+
+
+FORMER, NEW = "EAAG-former", "EAAG-new"
+CHANGED = Line(phone_number_id=LINE.phone_number_id, access_token=Secret(NEW), previous_token=Secret(FORMER))
+EXPIRED = '{"error": {"message": "(#190) expired", "code": 190}}'
+
+
+class Changing:
+    """Graph beside a sender; Meta takes the tokens of ``taken`` alone."""
+
+    def __init__(self, graph: Place) -> None:
+        self.graph = graph
+        self.taken = {FORMER}
+        self.told: list[str] = []
+        self.sender = Sender(graph_url=graph.url, version="v25.0", timeout=5, tell=self.told.append)
+        graph.answers[f"/v25.0/{LINE.phone_number_id}/media"] = self.guarded({"id": "media.1"})
+        graph.answers["/v25.0/7"] = self.guarded({"url": f"{graph.url}/file"})
+        graph.answers["/file"] = self.guarded(b"the bytes")
+
+    def guarded(self, answer: object) -> Handler:
+        async def answered(request: web.Request) -> web.Response:
+            await request.read()
+            if request.headers["Authorization"].removeprefix("Bearer ") not in self.taken:
+                return web.Response(status=401, text=EXPIRED)
+            return web.Response(body=answer) if isinstance(answer, bytes) else web.json_response(answer)
+
+        return answered
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """What was called so far with which token, and begin anew."""
+        calls = [(path.rpartition("/")[2], auth.removeprefix("Bearer ")) for path, auth in self.graph.seen]
+        self.graph.seen.clear()
+        return calls
+
+
+@pytest.fixture
+async def changing(graph: Place) -> AsyncIterator[Changing]:
+    changing = Changing(graph)
+    await changing.sender.start()
+    yield changing
+    await changing.sender.close()
+
+
+async def test_an_upload_uses_the_token_that_meta_takes(changing: Changing, tmp_path: Path) -> None:
+    """190 is followed by the number's other token, whichever that is; the file goes whole both times; it is told."""
+    done: list[int] = []
+    for number, taken in enumerate((FORMER, NEW)):
+        file = tmp_path / f"{number}.png"
+        file.write_bytes(b"\x89PNG" * 1000)
+        changing.taken = {taken}
+        assert await changing.sender.upload(CHANGED, file, progress=lambda so_far, _: done.append(so_far)) == "media.1"
+        assert done[-1] == 4000
+        assert changing.calls == [("media", NEW if taken == FORMER else FORMER), ("media", taken)]
+    assert [words.rpartition(": ")[2] for words in changing.told] == [
+        "access_token_previous is used",
+        "access_token is used",
+    ]
+
+
+async def test_media_is_opened_with_the_token_that_meta_takes(changing: Changing) -> None:
+    """Also where Meta lets go of a token between telling the address and giving the bytes."""
+    assert await changing.sender.open(CHANGED, "7") == b"the bytes"
+    assert changing.calls == [("7", NEW), ("7", FORMER), ("file", FORMER)]
+    assert len(changing.told) == 1
+    both = changing.guarded({"url": f"{changing.graph.url}/file"})
+
+    async def address(request: web.Request) -> web.StreamResponse:
+        answer = await both(request)
+        changing.taken = {NEW}
+        return answer
+
+    changing.graph.answers["/v25.0/7"] = address
+    assert await changing.sender.open(CHANGED, "7") == b"the bytes"
+    assert changing.calls == [("7", FORMER), ("file", FORMER), ("file", NEW)]
+    assert len(changing.told) == 2
+
+
+async def test_media_that_no_token_opens(changing: Changing) -> None:
+    """Each is tried once, and the error is Meta's; nothing is told to have changed."""
+    changing.taken = set()
+    with pytest.raises(RemoteError) as caught:
+        await changing.sender.open(CHANGED, "7")
+    assert (caught.value.status, caught.value.repeat) == (401, Repeat.BLOCKED)
+    assert changing.calls == [("7", NEW), ("7", FORMER)]
+    with pytest.raises(RemoteError):
+        await changing.sender.open(LINE, "7")
+    assert changing.calls == [("7", TOKEN)]
+    assert changing.told == []
 
 
 GRAPH = "https://graph.facebook.com/v25.0"

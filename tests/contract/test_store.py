@@ -1056,6 +1056,50 @@ async def test_history_looks_at_its_own_conversation_alone(desk: Desk, backend: 
         assert not step.startswith("SCAN p"), searched
 
 
+@pytest.mark.parametrize("hours", [24, 10_000])
+async def test_history_reads_as_much_as_it_gives(desk: Desk, backend: Sqlite, hours: int) -> None:
+    """However long a conversation is, also where all of it is too old: the newest ``limit`` entries cost the same."""
+    from aerobot.store.sqlite import _HISTORY
+
+    steps = {}
+    db = sqlite3.connect(backend.path)
+    for conversation, turns in ((1, 10), (2, 10_000)):
+        _long(db, conversation, turns, now=desk.clock.now)
+        given = {"id": conversation, "turn": 1_000_000, "since": desk.clock.now - hours * 3_600_000, "most": 8}
+        counted = itertools.count()
+        db.set_progress_handler(lambda counted=counted: next(counted) and 0, 1)
+        found = db.execute(_HISTORY, given).fetchall()
+        db.set_progress_handler(None, 0)
+        assert len(found) == (8 if hours > 24 else 0)
+        steps[turns] = next(counted)
+    db.close()
+    assert steps[10_000] < 1.2 * steps[10], steps
+    assert steps[10_000] < 2000, steps
+
+
+def _long(db: sqlite3.Connection, conversation: int, turns: int, *, now: int) -> None:
+    """A conversation of so many answered turns, an hour apart, the last of them two days ago."""
+    first = conversation * 100_000
+    at = [now - (48 + turns - n) * 3_600_000 for n in range(turns)]
+    db.executemany(
+        "INSERT INTO turns (id, conversation_id, ordinal, state, outcome, error, engine_ms, capture, started_at,"
+        " settled_at) VALUES (?, ?, ?, 'settled', 'answered', '', 1, 0, ?, ?)",
+        [(first + n, conversation, n + 1, at[n], at[n]) for n in range(turns)],
+    )
+    db.executemany(
+        "INSERT INTO messages (bot_id, conversation_id, seq, wamid, kind, text, raw, contact, received_at, state,"
+        " reason, capture, delivery_id, turn_id) VALUES ('b', ?, ?, ?, 'text', 'Hi', '{}', '{}', ?, 'answered', '', 0,"
+        " 0, ?)",
+        [(conversation, n, f"wamid.{first + n}", at[n], first + n) for n in range(turns)],
+    )
+    db.executemany(
+        "INSERT INTO parts (id, turn_id, conversation_id, position, kind, said, body, state, attempts, unknowns,"
+        " changed_at, error, receipt) VALUES (?, ?, ?, 0, 'text', 're Hi', '{}', 'sent', 1, 0, ?, '', '')",
+        [(f"part.{first + n}", first + n, conversation, at[n]) for n in range(turns)],
+    )
+    db.commit()
+
+
 async def test_bots_are_kept_with_their_secrets_and_forgotten(desk: Desk, backend: Sqlite, clock: Clock) -> None:
     """What was made over the API comes back after a restart; deleting says whether there was one."""
     document = {

@@ -20,7 +20,7 @@ from aerobot.engine import Engine, EngineError
 from aerobot.errors import StoreUnavailable
 from aerobot.secret import Secret
 from aerobot.sender import Sender
-from aerobot.speaker import PAUSE_MS, Dice
+from aerobot.speaker import PAUSE_MS, UNKNOWN_LAST, Dice
 from aerobot.store.base import LEASE_MS, UNKNOWN_WAIT_MS, Delivery, HostedBot, Outcome, Store, Verdict
 from aerobot.store.roster import Roster
 from aerobot.store.sqlite import SqliteStore
@@ -293,6 +293,19 @@ class Rig:
     def forward(self, milliseconds: int) -> None:
         self.clock.now += milliseconds
         self.wake()
+
+    async def pass_on(self, milliseconds: int) -> None:
+        """Let time pass, and the workers do what is due by then."""
+        self.forward(milliseconds)
+        await asyncio.sleep(0.006)
+        await self.idle()
+
+    async def after_doubt(self) -> None:
+        """Let exactly so much time pass that what is in doubt is looked at again."""
+        wait = await self.store.due_in()
+        assert wait is not None
+        assert wait >= UNKNOWN_WAIT_MS
+        self.forward(wait)
 
     async def verdict(self, wamid: str) -> Verdict:
         verdict = await self.store.verdict(BOT.id, wamid)
@@ -718,19 +731,79 @@ async def test_a_status_settles_the_last_part(rig: Rig) -> None:
     assert await rig.store.due_in() is None
 
 
-async def test_five_unknown_outcomes_are_a_failure(rig: Rig) -> None:
-    """After five the part has failed, the rest is not sent, and the next message is answered."""
-    rig.graph.script += [refuse(502, body="?")] * 5
+async def test_five_unknown_outcomes_while_graph_works_are_a_failure(rig: Rig) -> None:
+    """A message that alone breaks Graph's connection: the rest is not sent, and the next message is answered."""
+    rig.graph.to[ANA.phone] += [reset] * 5
     await rig.work(Says(lambda turn: [f"{turn.text}a", f"{turn.text}b"]))
     first, second = await rig.hear("1"), await rig.hear("2")
     for attempt in range(1, 6):
-        await rig.until(lambda attempt=attempt: len(rig.graph.calls) == attempt, "a call")
+        await rig.until(lambda attempt=attempt: rig.graph.said.count("1a") == attempt, "a call")
         await rig.state(first, "unknown")
-        rig.forward(UNKNOWN_WAIT_MS)
+        await rig.settled(await rig.hear(f"meanwhile {attempt}.", BEN))
+        await rig.after_doubt()
     verdict = await rig.settled(first)
     assert (verdict.state, [part.state for part in verdict.parts]) == ("failed", ["failed", "not_sent"])
     await rig.settled(second)
-    assert rig.graph.said == ["1a"] * 5 + ["2a", "2b"]
+    assert [said for said in rig.graph.said if "meanwhile" not in said] == ["1a"] * 5 + ["2a", "2b"]
+
+
+async def test_unknown_outcomes_end_also_where_nothing_else_is_said(rig: Rig) -> None:
+    """Nobody can tell such a message from an outage; after fifteen it has failed, and so late that most are over."""
+    rig.graph.script += [refuse(502, body="?")] * UNKNOWN_LAST
+    await rig.work()
+    began = rig.clock.now
+    wamid = await rig.hear("Hi")
+    for attempt in range(1, UNKNOWN_LAST + 1):
+        await rig.until(lambda attempt=attempt: len(rig.graph.calls) == attempt, "a call")
+        await rig.state(wamid, "unknown")
+        await rig.after_doubt()
+    assert (await rig.settled(wamid)).state == "failed"
+    assert rig.clock.now - began > 10 * 60_000
+    assert (await rig.settled(await rig.hear("again"))).state == "answered"
+    (part_id,) = {body["biz_opaque_callback_data"] for body in rig.graph.calls[:-1]}
+    assert part_id != rig.graph.calls[-1]["biz_opaque_callback_data"]
+
+
+@pytest.mark.parametrize("minutes", [2.5, 10])
+@pytest.mark.parametrize("people", [1, 2, 7])
+@pytest.mark.parametrize("trouble", [reset, refuse(502, body="?")], ids=["reset", "502"])
+async def test_an_outage_fails_no_message(rig: Rig, trouble: Answer, people: int, minutes: float) -> None:
+    """However few people write: what is in doubt waits it out, Graph is asked ever more seldom, order is kept."""
+    users = [webhooks.Sender(phone=f"3161000{n:04}") for n in range(people)]
+    rig.graph.script += [trouble] * 1000
+    await rig.work()
+    wamids = [await rig.hear(f"{n} of {who.phone}", who) for n in range(2) for who in users]
+    for _ in range(int(minutes * 12)):
+        await rig.pass_on(5000)
+    tried = len(rig.graph.calls)
+    rig.graph.script.clear()
+    for _ in range(36):
+        await rig.pass_on(5000)
+    await rig.settled(*wamids)
+    assert {(await rig.verdict(wamid)).state for wamid in wamids} == {"answered"}
+    taken = rig.graph.calls[tried:]
+    for who in users:
+        heard = [said(body) for body in taken if body["to"] == f"+{who.phone}"]
+        assert heard == [f"re {n} of {who.phone}" for n in range(2)]
+        vain = sum(body["to"] == f"+{who.phone}" for body in rig.graph.calls[:tried])
+        assert vain <= 3 + minutes
+
+
+async def test_an_outage_with_a_moment_of_success_fails_no_message(rig: Rig) -> None:
+    """What went well for others once is no proof against whom the outage met before and after."""
+    rig.graph.script += [reset] * 1000
+    await rig.work()
+    wamid = await rig.hear("Hi")
+    for _ in range(60):
+        await rig.pass_on(5000)
+    rig.graph.to[BEN.phone] += [ACCEPT]
+    await rig.settled(await rig.hear("a moment", BEN), idle=False)
+    for _ in range(60):
+        await rig.pass_on(5000)
+    assert (await rig.verdict(wamid)).parts[0].state == "unknown"
+    rig.graph.script.clear()
+    rig.forward(120_000)
+    assert (await rig.settled(wamid)).state == "answered"
 
 
 async def test_a_part_that_was_being_sent_when_we_died_is_unknown(rig: Rig) -> None:
@@ -1405,3 +1478,52 @@ async def test_an_outcome_that_cannot_be_written_down_is_kept_in_mind(rig: Rig) 
     assert (await rig.settled(await rig.hear("Hi"))).state == "answered"
     assert rig.graph.said == ["a", "b"]
     assert len([told for told in rig.told(events.Notice) if told.topic == "store"]) == 1
+
+
+@pytest.mark.parametrize("call", ["settle", "pause"])
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (refuse(400, 131026), "failed"),
+        (refuse(429, headers={"Retry-After": "9"}), "planned"),
+        (refuse(502, body="?"), "unknown"),
+        (refuse(401, 190), "planned"),
+    ],
+    ids=["never", "safe", "ambiguous", "blocked"],
+)
+async def test_any_outcome_is_written_down_when_it_can_be(rig: Rig, call: str, answer: Answer, state: str) -> None:
+    """A refusal is not forgotten either: no lease has to run out, and Graph is not asked again for it."""
+    troubled = Troubled(rig.store)
+    rig.store = troubled
+    rig.graph.script.append(answer)
+
+    async def break_store(_: dict[str, Any]) -> None:
+        troubled.failing[call] = 3
+        rig.graph.on_call = None
+
+    rig.graph.on_call = break_store
+    await rig.work()
+    wamid = await rig.hear("Hi")
+    await rig.until(lambda: rig.told(events.PartSettled) or rig.told(events.NumberPaused), "the outcome")
+    await rig.state(wamid, state)
+    assert rig.graph.said == ["re Hi"]
+    troubles = [told for told in rig.told(events.Notice) if told.topic == "store"]
+    assert len(troubles) == (1 if not troubled.failing[call] else 0)
+
+
+async def test_a_refusal_that_cannot_be_written_down_does_not_hold_up_the_stop(rig: Rig) -> None:
+    """The stop waits for what Graph took alone; a refusal is met again by the next start."""
+    troubled = Troubled(rig.store)
+    rig.store = troubled
+    rig.graph.script.append(refuse(400, 131026))
+
+    async def break_store(_: dict[str, Any]) -> None:
+        troubled.failing["settle"] = 10**9
+
+    rig.graph.on_call = break_store
+    await rig.work()
+    await rig.hear("Hi")
+    await rig.until(lambda: rig.told(events.Notice), "the trouble")
+    began = time.monotonic()
+    await rig.close(grace=30)
+    assert time.monotonic() - began < 5

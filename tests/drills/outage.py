@@ -2,8 +2,9 @@
 
     python -m tests.drills.outage [--seconds 60] [--users 40] [--rate 4] [--only down,190] [--seed 1]
 
-Each trouble has a host of its own, all at once. Ends with 1 where something is lost, out of order, on the failed list
-without belonging there, where Graph is stormed, or an alarm is not told once.
+Each trouble has a host of its own, all at once; those for two people alone last two and a half times as long. Ends
+with 1 where something is lost, out of order, on the failed list without belonging there, where Graph is stormed, or an
+alarm is not told once.
 """
 
 import argparse
@@ -31,13 +32,17 @@ MOODS: Mapping[str, Mood | None] = {
     "429 Retry-After": refusing(429, 130429, Retry_After="3"),
     **{str(code): refusing(401 if code == 190 else 400, code) for code in BLOCKED},
     "never": refusing(400, 131026),
+    "reset for two": reset,
+    "half a body for two": half,
 }
 DOUBTFUL = ("slow", "reset", "half a body")
 """Troubles in which Graph might have taken what it did not acknowledge; here it never did."""
+FOR_TWO = (2, 2.5, 0.125)
+"""People, and how many times as long and as many messages a second: too few for the circuit, which needs five."""
 CALM = 5
 """Calls in any second, once the first wave has failed, that are no storm."""
 HEALS = 150.0
-"""Seconds after an outage by which all must be said: a rest of 30 and a wait of 20 for a status, on a busy machine."""
+"""Seconds after an outage by which all must be said: a part in doubt waits 120 at most, on a busy machine."""
 
 
 async def trouble(folder: Path, name: str, *, seconds: float, users: int, rate: float, seed: int) -> Figures:
@@ -123,11 +128,14 @@ async def drill(
     folder: Path, names: Sequence[str], *, seconds: float, users: int, rate: float, seed: int
 ) -> list[Figures]:
     """All of them at once, each with a host of its own."""
-    runs = (
-        trouble(folder / str(number), name, seconds=seconds, users=users, rate=rate, seed=seed + number)
-        for number, name in enumerate(names)
-    )
-    return list(await asyncio.gather(*runs))
+
+    async def one(number: int, name: str) -> Figures:
+        people, longer, faster = FOR_TWO if name.endswith("for two") else (users, 1, 1)
+        return await trouble(
+            folder / str(number), name, seconds=longer * seconds, users=people, rate=faster * rate, seed=seed + number
+        )
+
+    return list(await asyncio.gather(*(one(number, name) for number, name in enumerate(names))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

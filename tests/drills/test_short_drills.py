@@ -28,7 +28,7 @@ async def test_redelivery_across_restarts(tmp_path: Path) -> None:
 async def test_graph_fails_for_a_while(tmp_path: Path) -> None:
     """Down, too fast, blocked or refusing: the backlog is said in order, no storm, one alarm; *never* fails at once."""
     for figures in await outage.drill(
-        tmp_path, ["down", "429 Retry-After", "190", "never"], seconds=4, users=10, rate=5, seed=1
+        tmp_path, ["down", "429 Retry-After", "190", "never", "reset for two"], seconds=4, users=10, rate=5, seed=1
     ):
         kept(figures)
 

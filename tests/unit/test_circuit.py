@@ -32,7 +32,7 @@ def test_a_success_begins_anew() -> None:
     """Failures count only in a row."""
     circuits = Circuits()
     fail(circuits, *range(OPENS_AFTER - 1))
-    circuits.worked("n")
+    circuits.worked("n", 7)
     assert set(fail(circuits, *range(OPENS_AFTER - 1))) == {None}
 
 
@@ -49,3 +49,49 @@ def test_each_try_in_vain_doubles_the_rest() -> None:
 def test_metas_own_wish_is_the_least(wish: float, rest: float) -> None:
     """Retry-After is followed, up to an hour."""
     assert fail(Circuits(), 1, probing=True, retry_after=wish) == [rest]
+
+
+# -- whose fault an unknown outcome is -------------------------------------------------------------------------
+
+
+def doubt(circuits: Circuits, *conversations: int) -> list[int]:
+    for one in conversations:
+        circuits.doubted("n", one)
+        fail(circuits, one)
+    return [circuits.blamed(one) for one in conversations]
+
+
+def test_a_graph_that_works_for_nobody_is_not_a_conversations_fault() -> None:
+    """The first doubt might be its own; later ones count only where something went well in between."""
+    circuits = Circuits()
+    for _ in range(20):
+        assert doubt(circuits, 1, 2) == [1, 1]
+
+
+def test_a_conversation_that_fails_while_others_succeed_is_at_fault() -> None:
+    """Each time counts; that of another number or another conversation does not."""
+    circuits = Circuits()
+    for times in range(1, 8):
+        circuits.worked("n", 2)
+        assert doubt(circuits, 1) == [times]
+    assert circuits.blamed(2) == 0
+    circuits.worked("other", 3)
+    assert doubt(circuits, 1) == [7]
+
+
+def test_what_is_settled_is_forgiven() -> None:
+    """A success of its own, or the end of its part: the next part begins anew."""
+    circuits = Circuits()
+    doubt(circuits, 1)
+    circuits.worked("n", 1)
+    assert circuits.blamed(1) == 0
+    doubt(circuits, 1)
+    circuits.settled(1)
+    assert circuits.blamed(1) == 0
+
+
+def test_a_refusal_counts_as_a_failure_in_between() -> None:
+    """A 429 and then a reset, with no success between: Graph's trouble, whatever its form."""
+    circuits = Circuits()
+    fail(circuits, 1)
+    assert doubt(circuits, 1) == [0]

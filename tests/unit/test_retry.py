@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aerobot.errors import Repeat
-from aerobot.retry import decide
+from aerobot.retry import decide, doubt
 
 
 @pytest.mark.parametrize("repeat", [Repeat.NEVER, Repeat.AMBIGUOUS, Repeat.BLOCKED])
@@ -54,3 +54,18 @@ def test_whatever_comes_the_wait_is_within_bounds(attempt: int, random: float, n
 def test_the_herd_is_spread() -> None:
     """Different dice give different times."""
     assert len({decide(Repeat.SAFE, 3, now=0.0, random=n / 10).at for n in range(10)}) == 10
+
+
+@pytest.mark.parametrize(
+    ("unknowns", "least", "most"), [(1, 20, 20), (2, 20, 40), (3, 40, 80), (4, 60, 120), (99, 60, 120)]
+)
+def test_a_doubt_waits_longer_each_time(unknowns: int, least: float, most: float) -> None:
+    """Never shorter than a status needs, spread by chance, and at most two minutes: what healed is seen soon."""
+    assert doubt(unknowns, random=0.0) == least
+    assert doubt(unknowns, random=1.0) == most
+
+
+@given(unknowns=st.integers(0, 10_000), random=st.floats(0, 1, exclude_max=True))
+def test_a_doubt_waits_within_bounds(unknowns: int, random: float) -> None:
+    """However often the outcome was unknown."""
+    assert 20 <= doubt(unknowns, random=random) <= 120

@@ -99,8 +99,11 @@ class Reader:
             if not self._there.is_set():
                 self._all_read.set()
             await self._there.wait()
-        elif self._expected > before:
-            await asyncio.sleep(min(SHARE * (loop.time() - began), LONGEST_REST))
+        else:
+            took = loop.time() - began
+            await asyncio.sleep(took)  # whoever came while the loop was busy is seen only now
+            if self._expected > before:
+                await asyncio.sleep(min((SHARE - 1) * took, LONGEST_REST))
 
     async def _some(self) -> bool:
         """Read the oldest; false where there is nothing."""

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import signal
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ import pytest
 from aerobot.emulator import webhooks
 from aerobot.host.paths import path_of
 from aerobot.store.sqlite import SqliteStore
+from aerobot.store.sqlite_queue import queued
 from tests.emulated import EmulatedMeta
 from tests.running import Running, environment, run
 from tests.stores import ANA, BEN, ERROR, LINE, Desk, Sqlite
@@ -527,6 +529,48 @@ def test_a_database_that_somebody_holds_without_a_record_is_named(place: Place) 
         assert f"process {host.process.pid}" in done.stderr
         assert place.json("db", "info")["failed"] == 1
         assert host.stop() == 130
+
+
+def test_commands_at_once_wait_for_each_other(place: Place) -> None:
+    """Where no host runs, each has its answer: none is told that another host uses the database."""
+    seed(place, one_failed)
+    words = [("failed", "list"), ("failed", "show", "1"), ("conversations", "list"), ("db", "purge", "--yes")]
+    started = [Running([*one, "--json"], cwd=place.folder, env=place.env) for one in words * 2]
+    codes = [one.process.wait(60) for one in started]
+    assert codes == [0] * 8, [one.stderr for one in started]
+    for one in started:
+        one.stop()
+
+
+def test_a_host_that_starts_waits_for_a_command(place: Place) -> None:
+    """A command that is at work for a moment keeps no host from starting."""
+    seed(place, one_failed)
+
+    async def busy() -> Running:
+        async with queued(place.database):
+            store = SqliteStore(place.database)
+            await store.open()
+            host = place.serve("--json")
+            await asyncio.sleep(1.5)
+            await store.close()
+            return host
+
+    with asyncio.run(busy()) as host:
+        host.event("ready")
+        assert host.stop() == 130
+
+
+def test_a_command_that_works_for_long_is_named(place: Place) -> None:
+    """After some seconds whoever waits is told who is at work, and that it is no host."""
+    seed(place, one_failed)
+
+    async def busy() -> None:
+        async with queued(place.database):
+            done = await asyncio.to_thread(place.ask, "failed", code=3)
+            assert f"Another command (process {os.getpid()})" in done.stderr
+            assert "Try again" in done.stderr
+
+    asyncio.run(busy())
 
 
 def test_a_host_of_another_project_is_not_asked(place: Place, tmp_path: Path) -> None:

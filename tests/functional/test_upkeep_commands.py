@@ -1,11 +1,15 @@
 """`aerobot failed`, `conversations` and `db` as processes: beside a host, after a kill -9, and on the file alone."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,6 +24,7 @@ from aerobot.host.paths import path_of
 from aerobot.store.sqlite import SqliteStore
 from aerobot.store.sqlite_queue import queued
 from tests.emulated import EmulatedMeta
+from tests.processes import AS_OWNER
 from tests.running import Running, environment, run
 from tests.stores import ANA, BEN, ERROR, LINE, Desk, Sqlite
 
@@ -76,6 +81,14 @@ class Place:
 
     def ask(self, *words: str, code: int = 0) -> Any:
         done = run(words, cwd=self.folder, env=self.env)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def ask_as_owner(self, *words: str, code: int = 0) -> Any:
+        """As somebody whom the modes of files bind."""
+        done = subprocess.run(
+            [sys.executable, "-c", AS_OWNER, *words], cwd=self.folder, env=self.env, capture_output=True, text=True
+        )
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
 
@@ -460,6 +473,48 @@ def test_what_the_database_holds(place: Place) -> None:
     assert done.stderr.splitlines()[-1] == "Next: aerobot failed"
 
 
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder in which nobody but root may write."""
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_database_in_a_read_only_folder_is_read_and_copied(place: Place, tmp_path: Path) -> None:
+    """Where SQLite cannot write its notes beside the file, one that nobody has open is read as it is."""
+    seed(place, one_failed)
+    copy = tmp_path / "copy.db"
+    with read_only(place.database.parent):
+        assert json.loads(place.ask_as_owner("db", "info", "--json").stdout)["counts"]["messages"] == 1
+        place.ask_as_owner("db", "backup", str(copy))
+    with sqlite3.connect(copy) as db:
+        assert db.execute("SELECT COUNT(*) FROM messages").fetchone() == (1,)
+    db.close()
+
+
+def test_what_only_a_log_has_is_not_left_out(place: Place, tmp_path: Path) -> None:
+    """A log that cannot be joined to a database is named, with what to do; a file that may not be read, too."""
+    seed(place, one_failed)
+    with contextlib.closing(sqlite3.connect(place.database, isolation_level=None)) as db:
+        db.execute("DELETE FROM receipts")
+        kept = tmp_path / "kept"
+        kept.mkdir()
+        for ending in ("", "-wal"):
+            shutil.copy(f"{place.database}{ending}", kept)
+        place.env["AEROBOT_SERVE_DATABASE"] = str(kept / "aerobot.db")
+        with read_only(kept):
+            for words in (("info",), ("backup", str(tmp_path / "copy.db"))):
+                done = place.ask_as_owner("db", *words, code=3)
+                assert "aerobot.db-wal" in done.stderr
+                assert "Copy both" in done.stderr
+    assert not list(tmp_path.glob("copy*"))
+    (kept / "aerobot.db").chmod(0)
+    assert "Permission denied" in place.ask_as_owner("db", "info", code=3).stderr
+
+
 def test_a_purge_deletes_the_old_and_keeps_what_waits(place: Place) -> None:
     """After a yes; beside a host and without one; what is not answered yet is answered all the same."""
 
@@ -529,6 +584,14 @@ def test_a_database_that_somebody_holds_without_a_record_is_named(place: Place) 
         assert f"process {host.process.pid}" in done.stderr
         assert place.json("db", "info")["failed"] == 1
         assert host.stop() == 130
+
+
+@pytest.mark.parametrize("words", [("failed",), ("db", "info"), ("serve", "echo")])
+def test_a_database_that_is_no_file_is_refused_at_once(place: Place, words: tuple[str, ...]) -> None:
+    """A pipe would be waited for without end, a folder or device fails obscurely: each is named as what it is."""
+    place.database.parent.mkdir()
+    os.mkfifo(place.database)
+    assert "aerobot.db is a pipe, not a file" in place.ask(*words, code=3).stderr.replace("\n", " ")
 
 
 def test_commands_at_once_wait_for_each_other(place: Place) -> None:

@@ -336,6 +336,6 @@ def _refused(message: str, remedy: str, repeat: Repeat) -> Refused:
         repeat=repeat,
         status=0,
         retry_after=None,
-        message=message,
+        reason=message,
         remedy=remedy,
     )

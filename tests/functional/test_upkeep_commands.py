@@ -237,8 +237,9 @@ def test_the_list_and_a_retry_survive_kill_9(place: Place) -> None:
         host.event("part", state="failed")
         host.stop(signal.SIGKILL)
     listed = place.ask("failed")
-    assert "131030" in listed.stdout
+    assert listed.stdout.count("131030") == 1
     assert "no host runs" in listed.stderr
+    assert place.ask("failed", "show", "1").stdout.count("131030") == 1
     retried = place.ask("failed", "retry", "--all")
     assert "No host runs" in retried.stderr
     assert retried.stderr.splitlines()[-1] == "Next: aerobot serve"

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import os
 import signal
 import time
@@ -143,7 +144,9 @@ def test_saving_the_file_loads_it_again(tmp_path: Path, env: dict[str, str]) -> 
             ("def reply(turn): return 'three'", False, "three"),
         ):
             bot.write_text(source)
-            assert bool(host.event("reloaded")["error"]) is error
+            told = host.event("reloaded")["error"]
+            assert bool(told) is error
+            assert told is None or re.fullmatch(r"bot\.py cannot be loaded: SyntaxError: .*[^.]\. Look at bot\.py:1\.", told)
             done = run(["send-test", "Hi"], cwd=tmp_path, env=env)
             assert answer in done.stdout, done.stderr
         assert host.stop() == 130

@@ -14,6 +14,14 @@ KINDS = {
 }
 
 
+def at_home(path: Path, remedy: str) -> Path:
+    """``path`` with its ``~`` spelled out; ``ConfigError`` with the ``remedy`` where nobody knows that home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path} names a home folder that is not known.", remedy) from None
+
+
 def kept_in(path: Path, remedy: str) -> Path:
     """``path``, if something can be kept there; ``ConfigError`` with the ``remedy`` if it is no file."""
     try:

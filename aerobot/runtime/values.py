@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aerobot import events
 from aerobot.config import Settings
 from aerobot.errors import ConfigError
-from aerobot.runtime.keeping import kept_in
+from aerobot.runtime.keeping import at_home, kept_in
 from aerobot.runtime.listening import descriptors
 from aerobot.secret import is_loopback, may_carry_secrets
 from aerobot.store.base import HostedBot
@@ -112,8 +112,8 @@ def database_path(settings: Settings) -> Path:
             f"serve.database: this version keeps its store in SQLite, not in {given.partition(':')[0]}.",
             "Give a path or sqlite:///path.",
         )
-    path = (settings.folder / Path(given).expanduser()).absolute()
-    return kept_in(path, "serve.database names a file, or one that is not there yet.")
+    remedy = "serve.database names a file, or one that is not there yet."
+    return kept_in((settings.folder / at_home(Path(given), remedy)).absolute(), remedy)
 
 
 def limits(settings: Settings, notice: Callable[[str, str, str], None]) -> "Limits":

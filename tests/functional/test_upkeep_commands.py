@@ -474,6 +474,32 @@ def test_what_the_database_holds(place: Place) -> None:
     assert done.stderr.splitlines()[-1] == "Next: aerobot failed"
 
 
+def test_a_backups_path_is_told_as_it_is(place: Place, tmp_path: Path) -> None:
+    """Without what leads back and forth, and with the home folder's name; a home of nobody's is a sentence."""
+    seed(place, one_failed)
+    (place.folder / "a").mkdir()
+    assert place.ask("db", "backup", "a/../b.db").stdout == f"{place.folder / 'b.db'}\n"
+    assert place.json("db", "backup", "~/c.db")["backup"] == f"{place.env['HOME']}/c.db"
+    assert "~nobody-here" in place.ask("db", "backup", "~nobody-here/d.db", code=3).stderr
+    place.env["AEROBOT_SERVE_DATABASE"] = "~nobody-here/d.db"
+    assert "~nobody-here" in place.ask("db", "info", code=3).stderr
+
+
+def test_what_is_not_answered_is_listed(place: Place) -> None:
+    """The list says in words how many messages of a conversation wait."""
+
+    async def waiting(desk: Desk) -> None:
+        await desk.hear("one", ANA)
+        await desk.hear("two", ANA)
+
+    seed(place, waiting)
+    listed = place.ask("conversations", "list")
+    head, row = listed.stdout.splitlines()
+    assert head.split() == ["ID", "WHO", "LAST", "MESSAGES", "UNANSWERED"]
+    assert row.split()[-2:] == ["2", "2"]
+    assert narrow(listed.stdout)
+
+
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """A folder in which nobody but root may write."""

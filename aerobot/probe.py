@@ -227,8 +227,9 @@ def judged(verdict: Mapping[str, Any], *, waited: float, describe: Callable[[flo
         raise _late(verdict, describe(waited))
     if failed:
         error = failed[0].get("error") or {}
+        code = f"{error['code']} " if error.get("code") is not None else ""
         raise NoReplyError(
-            f"The reply was not delivered: {error.get('title', 'unknown')}.", str(error.get("remedy") or "")
+            f"The reply was not delivered: {code}{error.get('title', 'unknown')}.", str(error.get("remedy") or "")
         )
     if verdict["outcome"] == "fell_back":
         raise NoReplyError(

@@ -346,6 +346,6 @@ def _refused(message: str, remedy: str, repeat: Repeat, status: int = 0, code: i
         repeat=repeat,
         status=status,
         retry_after=None,
-        message=message,
+        reason=message,
         remedy=remedy,
     )

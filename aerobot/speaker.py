@@ -154,7 +154,7 @@ class Speaker:
     async def _refused(self, part: Part, answer: Refused) -> None:
         failure = answer.failure
         error = {
-            "code": failure.code, "title": answer.message, "details": failure.details, "remedy": answer.remedy,
+            "code": failure.code, "title": answer.reason, "details": failure.details, "remedy": answer.remedy,
         }  # fmt: skip
         now = self._store.now()
         if answer.repeat is Repeat.AMBIGUOUS:

@@ -9,7 +9,7 @@ import typer
 from aerobot import __version__
 from aerobot.cli.command import CONTEXT, Config, Debug, Json, Profile, Quiet, Shared, Verbose, take_shared
 from aerobot.cli.help import Group
-from aerobot.cli.usage import in_our_words
+from aerobot.cli.usage import check_text, in_our_words
 from aerobot.errors import INTERRUPTED, UNEXPECTED, AerobotError, UsageError
 from aerobot.terminal import Terminal
 
@@ -91,6 +91,7 @@ def run(arguments: Sequence[str]) -> int:
     flags = set(arguments)
     json_mode, debug = "--json" in flags, "--debug" in flags
     try:
+        check_text(arguments)
         code = app(args=list(arguments), prog_name="aerobot", standalone_mode=False)
         return int(code or 0)
     except AerobotError as error:

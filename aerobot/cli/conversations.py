@@ -137,7 +137,7 @@ def _list(run: Run, place: Reach, people: Sequence[Facts]) -> None:
          str(p["waiting"] or ""))
         for p in people
     ]  # fmt: skip
-    terminal.table(("ID", "WHO", "", "LAST", "MESSAGES", "WAIT"), rows)
+    terminal.table(("ID", "WHO", "", "LAST", "MESSAGES", "UNANSWERED"), rows)
     terminal.say(f"Next: aerobot conversations show --id {people[0]['id']}")
 
 

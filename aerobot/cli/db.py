@@ -49,10 +49,11 @@ def _register_backup(db: typer.Typer) -> None:
         The copy is one file (0600), complete when it appears. To use it, name it: serve.database. Or stop the host,
         remove the database with its -wal and -shm files, and put the copy in its place.
         """
+        from aerobot.runtime.keeping import at_home
         from aerobot.store import sqlite_file
 
         source = reach(run).database
-        target = file.expanduser().absolute()
+        target = at_home(file, "Name another file.").resolve()
         if target == source.resolve():
             raise UsageError("That is the database itself.", "Name another file.")
         with run.terminal.busy("Copying"):

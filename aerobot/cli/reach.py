@@ -121,7 +121,7 @@ def _refused(status: int, message: str) -> AerobotError:
 
 
 class _File:
-    """The database's file, where no host runs: locked for the moment of each answer."""
+    """The database's file, where no host runs: locked for the moment of each answer, one command after the other."""
 
     running = False
 
@@ -145,14 +145,16 @@ class _File:
         from aerobot.host.refusal import Refusal
         from aerobot.host.upkeep_api import UpkeepApi
         from aerobot.store.sqlite import SqliteStore
+        from aerobot.store.sqlite_queue import queued
 
         store = SqliteStore(self.database)
-        await store.open()
-        try:
-            api = UpkeepApi(store.upkeep, now=store.now, read_up=Reader(store=store).read_all)
-            answer: Facts = await getattr(api, call)(given)
-        except Refusal as refusal:
-            raise _refused(refusal.status, refusal.message) from None
-        finally:
-            await store.close()
+        async with queued(self.database):
+            await store.open()
+            try:
+                api = UpkeepApi(store.upkeep, now=store.now, read_up=Reader(store=store).read_all)
+                answer: Facts = await getattr(api, call)(given)
+            except Refusal as refusal:
+                raise _refused(refusal.status, refusal.message) from None
+            finally:
+                await store.close()
         return answer

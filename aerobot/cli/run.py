@@ -8,6 +8,8 @@ import typer
 from aerobot import __version__, events
 from aerobot.cli import running
 from aerobot.cli.command import RUN, Run, command
+from aerobot.cli.fields import Flags
+from aerobot.cli.limits import with_limits
 from aerobot.cli.stream import Stream
 from aerobot.cli.validate import NoValidate, check
 from aerobot.cli.webhook import LiveNumber, TakeOver, agree, choose_level, registrar
@@ -38,8 +40,10 @@ def register(app: typer.Typer) -> None:
         panel=RUN,
         examples=("aerobot serve bot.py", "aerobot serve bot.py --tunnel --register phone"),
     )
+    @with_limits
     def serve(
         run: Run,
+        limits: Flags,
         bot_file: Engine = None,
         tunnel: Annotated[bool, typer.Option("--tunnel", help="Open a tunnel, prove it, and keep it open.")] = False,
         tunnel_provider: Annotated[
@@ -98,6 +102,7 @@ def register(app: typer.Typer) -> None:
                 "serve.allow_unsigned": allow_unsigned or None,
                 "tunnel.provider": tunnel_provider,
                 "tunnel.domain": domain,
+                **limits,
             },
             mends=True,
         )

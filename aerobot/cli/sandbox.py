@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="[BOT_FILE]", help="bot.py, bot.py:name, module:name, echo or demo (default)."),
         ] = None,
         say: Annotated[
-            str | None, typer.Option(metavar="TEXT", help="Play one message, print the answer, end.")
+            list[str] | None,
+            typer.Option(metavar="TEXT", help="Play this, print the answer, end; as often as you like."),
         ] = None,
         exec_: Annotated[
             str | None,
@@ -55,7 +56,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(metavar="DIR", help="Keep chats and store there; else they are gone at the end.")
         ] = None,
         timeout: Annotated[
-            float, typer.Option(metavar="S", help="With --say: how long to wait, in seconds.", min=0.1)
+            float, typer.Option(metavar="S", help="With --say: how long to wait for each answer, in seconds.", min=0.1)
         ] = 35.0,
         no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
         port: Annotated[
@@ -66,15 +67,16 @@ def register(app: typer.Typer) -> None:
         """A bot that answers, on this machine, without any account.
 
         Starts your bot (or the demo), an emulated WhatsApp and a phone in the browser. Real credentials are ignored
-        and nothing leaves this machine. What --exec runs finds the addresses and tokens in its environment.
+        and nothing leaves this machine. Several --say are one talk, each said once the one before is answered; --json
+        prints a line for each. What --exec runs finds the addresses and tokens in its environment.
         """
-        if say is not None and exec_ is not None:
+        if say and exec_ is not None:
             raise UsageError("--say and --exec exclude each other.")
         settings = _settings(run, port)
         engine = bot_file or "demo"
-        open_page = not no_open and say is None and exec_ is None and run.terminal.interactive and _has_desktop()
+        open_page = not no_open and not say and exec_ is None and run.terminal.interactive and _has_desktop()
         with _folder(keep) as folder:
-            if say is not None:
+            if say:
                 play = _say(run.terminal, settings, engine, folder, say, timeout, keeps=keep is not None)
             elif exec_ is not None:
                 play = beside(run.terminal, _on_free_ports(settings), engine, folder, exec_, keeps=keep is not None)
@@ -160,11 +162,18 @@ async def _welcome(terminal: Terminal, show: Stream, ready: events.Ready, *, ope
         await asyncio.to_thread(webbrowser.open, ready.page_url)
 
 
-# -- one message --------------------------------------------------------------------------------------------------
+# -- messages -----------------------------------------------------------------------------------------------------
 
 
 async def _say(
-    terminal: Terminal, settings: Settings, engine: str, folder: Path, text: str, timeout: float, *, keeps: bool
+    terminal: Terminal,
+    settings: Settings,
+    engine: str,
+    folder: Path,
+    texts: Sequence[str],
+    timeout: float,
+    *,
+    keeps: bool,
 ) -> int:
     from aerobot.runtime import Options, Sandbox
 
@@ -178,7 +187,7 @@ async def _say(
     sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder, keeps=keeps)
     await sandbox.start()
     try:
-        return await _play(terminal, sandbox, text, timeout, engine)
+        return await _play(terminal, sandbox, texts, timeout, engine)
     except NoReplyError:
         for failure in failures:
             show_trace(terminal, failure)
@@ -187,7 +196,30 @@ async def _say(
         await sandbox.stop(grace=0.1)  # whatever still runs has missed its time
 
 
-async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: float, engine: str) -> int:
+async def _play(terminal: Terminal, sandbox: "Sandbox", texts: Sequence[str], timeout: float, engine: str) -> int:
+    """One message after the other; the first that is not answered ends it."""
+    terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
+    show = _shows(terminal, len(texts))
+    documents = [await _answered(terminal, sandbox, text, timeout, show) for text in texts]
+    took, thought = (sum(document[key] for document in documents) for key in ("milliseconds", "engine_ms"))
+    many = f"All {len(texts)} answered" if len(texts) > 1 else "Answered"
+    terminal.say(f"{many} in {took} ms (bot {thought} ms).")
+    again = "aerobot sandbox" if engine == "demo" else f"aerobot sandbox {engine}"
+    terminal.say(f"Next: {again}          the same with a phone in the browser")
+    return 0
+
+
+def _shows(terminal: Terminal, messages: int) -> Callable[[Mapping[str, Any]], None]:
+    """How ``--json`` tells of each: one document, as of every command; of several a line each, as they come."""
+    if messages == 1:
+        return terminal.document
+    return terminal.line if terminal.json else lambda document: None
+
+
+async def _answered(
+    terminal: Terminal, sandbox: "Sandbox", text: str, timeout: float, show: Callable[[Mapping[str, Any]], None]
+) -> Mapping[str, Any]:
+    """Play one message and show how it fared; a ``NoReplyError`` says why it was not answered."""
     from aerobot import probe
     from aerobot.host.bots_api import BotsApi
 
@@ -203,18 +235,15 @@ async def _play(terminal: Terminal, sandbox: "Sandbox", text: str, timeout: floa
     await watching.until_read([part["wamid"] for part in parts if part["wamid"]])
     watching.stop()
     took = round((time.monotonic() - started) * 1000)
-    terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     terminal.say(f"--> text     {safe(text)}  {terminal.faint(watching.arrival(wamid))}", hang=13)
     show_parts(terminal, parts)
     ticks = watching.ticks(parts)
     if ticks:
         terminal.say(f"{'':13}{terminal.faint(ticks)}")
-    terminal.document({"said": text, "milliseconds": took, **document, "ticks": watching.seen})
+    document = {"said": text, "milliseconds": took, **document, "ticks": watching.seen}
+    show(document)
     probe.judged(document, waited=timeout)
-    terminal.say(f"Answered in {document['milliseconds']} ms (bot {document['engine_ms']} ms).")
-    again = "aerobot sandbox" if engine == "demo" else f"aerobot sandbox {engine}"
-    terminal.say(f"Next: {again}          the same with a phone in the browser")
-    return 0
+    return document
 
 
 async def _verdict(host: "Host", wamid: str, timeout: float) -> Any:

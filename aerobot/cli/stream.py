@@ -150,7 +150,7 @@ class Stream:
 
     def _reloaded(self, event: events.EngineReloaded) -> None:
         if event.error:
-            self._mark(event.at, "failed", f"{event.name} was not loaded, the former one goes on: {event.error}")
+            self._mark(event.at, "failed", event.error, "Meanwhile the former version answers.")
         else:
             self._mark(event.at, "ok", f"{event.name} loaded again")
 

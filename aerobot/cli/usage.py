@@ -1,6 +1,10 @@
 """What a command line that makes no sense is told: the option parser's sentences in our own words."""
 
+import os
 import re
+from collections.abc import Sequence
+
+from aerobot.errors import UsageError
 
 _SAYS = (
     (r"Input should be a (?:valid|finite) integer\b.*", "must be a whole number"),
@@ -31,3 +35,15 @@ def in_our_words(message: str) -> str:
             said = found.expand(words)
             return f"{invalid[1]}{'' if said.startswith('must') else ':'} {said}."
     return message
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """``UsageError`` for an argument that is no text: bytes that are no UTF-8 can be neither sent nor kept as such."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            seen = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            raise UsageError(
+                f"The argument {seen} has bytes that are no UTF-8.", "Write it in UTF-8; rename a file of such a name."
+            ) from None

@@ -80,8 +80,8 @@ def _ended(event: Mapping[str, Any]) -> Finding | None:
         return None
     if event.get("state") in ("sent", "captured"):
         return ok("live_answered", TOPIC, f"received, answered in {event.get('milliseconds', 0) / 1000:.1f} s")
-    why = event.get("error") or event.get("state")
-    seen = f"received; the answer was not delivered: {event.get('code') or ''} {why}"
+    why = " ".join(str(part) for part in (event.get("code"), event.get("error") or event.get("state")) if part)
+    seen = f"received; the answer was not delivered: {why}"
     return finding("live_unsent", TOPIC, "failed", seen, str(event.get("remedy") or ""))
 
 

@@ -54,8 +54,7 @@ def engine(context: Context) -> Finding:
     """Whether the bot that answers could be loaded."""
     about = context.about_host()
     if error := about.get("engine_error"):
-        seen = f"not loaded again: {error}"
-        return finding("engine_broken", "engine", "failed", seen, "Mend the file; the former version answers")
+        return finding("engine_broken", "engine", "failed", str(error), "Mend the file; the former version answers")
     return ok("engine_loaded", "engine", str(about.get("engine") or "unknown"))
 
 

@@ -258,7 +258,7 @@ class Python:
             try:
                 self._handler = await _in_daemon(self._load_again)
             except AerobotError as problem:
-                error = problem.message + (f" {problem.hint}" if problem.hint else "")
+                error = f"{problem.message.rstrip('.')}. {problem.hint}".rstrip()
             self._stamps = await asyncio.to_thread(self._look) | stamps
             self.on_reload(error)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aerobot.config import state_folder
 from aerobot.errors import AerobotError, UsageError
+from aerobot.runtime.keeping import kept_in
 from aerobot.runtime.listening import not_listening
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Emulation:
         _check(wishes)
         kept: Mapping[str, Any] | None = None
         if wishes.state is not None:
-            self._file = StateFile(wishes.state)
+            self._file = StateFile(kept_in(wishes.state, "Give --state a file, or one that is not there yet."))
             kept = self._file.read()
         self.emulator = emulator = Emulator(
             seed=wishes.seed,

@@ -80,6 +80,7 @@ class Host:
     async def _start(self) -> events.Ready:
         from aerobot.sender import Sender
         from aerobot.store.sqlite import SqliteStore
+        from aerobot.store.sqlite_queue import queued
 
         settings = self.settings
         bot = settings_bot(settings)
@@ -93,7 +94,8 @@ class Host:
             self.engine.on_blocked = self._blocked
         await self.engine.start()
         self.store = SqliteStore(database_path(settings))
-        await self.store.open()
+        async with queued(self.store.path):
+            await self.store.open()
         if bot is not None and bot.id != derived_id(bot.phone_number_id):
             await self.store.adopt(derived_id(bot.phone_number_id), bot.id)
         self.roster = Roster(self.store, bot)

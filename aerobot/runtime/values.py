@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aerobot import events
 from aerobot.config import Settings
 from aerobot.errors import ConfigError
+from aerobot.runtime.keeping import at_home, kept_in
 from aerobot.runtime.listening import descriptors
 from aerobot.secret import is_loopback, may_carry_secrets
 from aerobot.store.base import HostedBot
@@ -102,10 +103,8 @@ def system_prompt(settings: Settings) -> str:
 
 
 def database_path(settings: Settings) -> Path:
-    """Where the store's file is; ``ConfigError`` for a kind of database that this version has not."""
-    given = settings.text("serve.database")
-    if not given:
-        return settings.folder / ".aerobot" / "aerobot.db"
+    """Where the store's file is; ``ConfigError`` for a kind of database that this version has not, or no file."""
+    given = settings.text("serve.database") or str(Path(".aerobot", "aerobot.db"))
     if given.startswith("sqlite:///"):
         given = given.removeprefix("sqlite:///")
     elif "://" in given:
@@ -113,7 +112,8 @@ def database_path(settings: Settings) -> Path:
             f"serve.database: this version keeps its store in SQLite, not in {given.partition(':')[0]}.",
             "Give a path or sqlite:///path.",
         )
-    return (settings.folder / Path(given).expanduser()).absolute()
+    remedy = "serve.database names a file, or one that is not there yet."
+    return kept_in((settings.folder / at_home(Path(given), remedy)).absolute(), remedy)
 
 
 def limits(settings: Settings, notice: Callable[[str, str, str], None]) -> "Limits":

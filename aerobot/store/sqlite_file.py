@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ TABLES = {
     "bots": "bots",
 }
 """What is counted, and where: what was erased is nothing to count."""
+
+UNREACHED = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT")
+"""How SQLite says that it could not make what it needs beside the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +120,50 @@ def _reading(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             f"There is no database {path} yet.", "aerobot serve makes it; serve.database names another place."
         )
     try:
-        db = connect(path, read_only=True)
-        try:
+        with closing(_opened(path)) as db:
             yield db, check_version(db, path)
-        finally:
-            db.close()
     except sqlite3.Error as error:
         raise ConfigError(f"The database {path} cannot be read: {error}.", "serve.database names another.") from None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that reads, beside whoever writes.
+
+    Where nothing can be written beside the file (a read-only disk, a folder of somebody else's) SQLite cannot join
+    a log to it. Without a log nobody writes it, and it is read as what does not change.
+    """
+    try:
+        return _joined(path)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname not in UNREACHED:
+            raise
+    _check_reach(path)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _joined(path: Path) -> sqlite3.Connection:
+    db = connect(path, read_only=True)
+    try:
+        db.execute("PRAGMA user_version").fetchone()  # only now SQLite looks at the file and its log
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _check_reach(path: Path) -> None:
+    """``ConfigError`` where the file may not be read, or where what was written last is in its log alone."""
+    log = path.with_name(path.name + "-wal")
+    try:
+        path.open("rb").close()
+        logged = log.exists() and log.stat().st_size > 0
+    except OSError as error:
+        raise ConfigError(f"The database {path} cannot be read: {error.strerror}.", "Who owns it?") from None
+    if logged:
+        raise ConfigError(
+            f"The newest of the database {path} is in its log ({log.name}), and SQLite cannot write beside it to join"
+            " them.",
+            f"Copy both, {path.name} and {log.name}, into a folder of yours, and name the copy: serve.database.",
+        )

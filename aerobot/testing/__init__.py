@@ -24,7 +24,10 @@ from aerobot.testing.world import Clock, World
 
 __all__ = ["Bot", "Call", "Choice", "Clock", "Graph", "HostedHere", "Phone", "Phones", "Reply", "World"]
 
-MARKER = "aerobot(bot, settings={}): the bot of this test (bot.py, bot.py:name, module:name, echo, demo, a handler)"
+MARKER = (
+    "aerobot(bot, settings={}): the bot of this test (bot.py, bot.py:name, module:name, echo, demo, a handler,"
+    " a Router); settings go over those of aerobot.toml. Without a bot it is that of the ini option aerobot_bot."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,9 @@ class Bot:
     graph: Graph
     emulator: World
     host: HostedHere
+
+    def __repr__(self) -> str:
+        return "<Bot with phone, phones, graph, emulator, host>"
 
 
 # -- the fixtures -------------------------------------------------------------------------------------------------
@@ -138,6 +144,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", MARKER)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """A reply that is compared with a text: what was meant."""
+    if {type(left), type(right)} != {Reply, str}:
+        return None
+    return [f"{left!r} {op} {right!r}", "", "A reply is no text: compare reply.text."]
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

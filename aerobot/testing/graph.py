@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aerobot.emulator.calls import GraphCall
@@ -25,8 +25,12 @@ class Call:
     fault: str
     to: str
     wamid: str
-    body: Mapping[str, Any] = field(repr=False)
-    answer: Mapping[str, Any] = field(repr=False)
+    body: Mapping[str, Any]
+    answer: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        words = (self.method, self.path, self.status, self.code, self.fault)
+        return f"<Call {' '.join(str(word) for word in words if word)}>"
 
     @property
     def is_read(self) -> bool:
@@ -40,6 +44,9 @@ class Graph:
     def __init__(self, bench: Bench, stage: Stage) -> None:
         self._bench = bench
         self._stage = stage
+
+    def __repr__(self) -> str:
+        return "<Graph>"
 
     @property
     def calls(self) -> tuple[Call, ...]:

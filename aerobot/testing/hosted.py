@@ -18,6 +18,9 @@ class HostedHere:
         self._bench = bench
         self._stage = stage
 
+    def __repr__(self) -> str:
+        return "<Host>"
+
     @property
     def events(self) -> tuple[events.Event, ...]:
         """Everything that it told (``aerobot.events``), oldest first."""

@@ -232,6 +232,9 @@ class Phones:
         self._count = 0
         self.default = Phone(DEFAULT.name, DEFAULT.phone, bench, stage)
 
+    def __repr__(self) -> str:
+        return "<Phones>"
+
     def add(self, name: str, number: str = "", *, username: str = "") -> Phone:
         """Another person: by number in any form, by username alone, or with a fictional number of their own."""
         self._count += 1

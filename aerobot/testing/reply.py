@@ -8,6 +8,9 @@ from aerobot.emulator.bubble import Bubble
 from aerobot.testing.bench import Bench
 from aerobot.testing.stage import Stage
 
+LONGEST = 60
+"""Characters of a text that are shown in a failed assertion."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -21,15 +24,22 @@ class Reply:
     wamid: str
     type: str
     text: str
-    content: Any = field(repr=False)
+    content: Any
     header: str = ""
     footer: str = ""
     buttons: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
     quotes: str = ""
-    choices: Mapping[str, str] = field(default_factory=dict, repr=False)
-    _bench: Bench = field(repr=False, compare=False)
-    _stage: Stage = field(repr=False, compare=False)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    _bench: Bench = field(compare=False)
+    _stage: Stage = field(compare=False)
+
+    def __repr__(self) -> str:
+        """What a person reads, and what can be tapped: short enough for a failed assertion."""
+        text = " ".join(self.text.split())
+        words = [self.type, repr(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…") if text else ""]
+        words += [f"{name} {titles!r}" for name in ("buttons", "rows") if (titles := getattr(self, name))]
+        return f"<Reply {' '.join(word for word in words if word)}>"
 
     @property
     def status(self) -> str:

@@ -39,6 +39,9 @@ class World:
         self._stage = stage
         self.clock = Clock(bench, stage)
 
+    def __repr__(self) -> str:
+        return "<World>"
+
     @property
     def url(self) -> str:
         """Where its Graph is."""

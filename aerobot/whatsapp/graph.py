@@ -193,14 +193,23 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Graph said no, or nothing that makes sense. ``retry_after`` is in seconds, ``message`` one sentence."""
+    """Graph said no, or nothing that makes sense. ``retry_after`` is in seconds.
+
+    ``reason`` is why, without Meta's code, for whoever says that beside it; ``message`` a whole sentence.
+    """
 
     failure: Failure
     repeat: Repeat
     status: int
     retry_after: float | None
-    message: str
+    reason: str
     remedy: str
+
+    @property
+    def message(self) -> str:
+        """The code and the reason."""
+        code = self.failure.code
+        return self.reason if code is None else f"Meta's error {code}: {self.reason}"
 
 
 def response(status: int, body: bytes, retry_after: str | None = None) -> Accepted | Refused:
@@ -219,7 +228,7 @@ def response(status: int, body: bytes, retry_after: str | None = None) -> Accept
         repeat=known.repeat if known else _repeat(status, transient),
         status=status,
         retry_after=_seconds(retry_after),
-        message=_sentence(status, failure, known, body),
+        reason=_reason(status, failure, known, body),
         remedy=found.remedy if failure.code is not None else _by_status(status),
     )
 
@@ -238,7 +247,7 @@ def _failure(error: object) -> Failure | None:
     details = as_text(as_object(data).get("details")) or as_text(data)
     return Failure(
         code=_integer(error.get("code")),
-        title=as_text(error.get("title")) or as_text(error.get("message")),
+        title=re.sub(r"^\(#\d+\)\s*", "", as_text(error.get("title")) or as_text(error.get("message"))),
         details=details or as_text(error.get("details")) or as_text(error.get("error_user_msg")),
         subcode=_integer(error.get("error_subcode")),
     )
@@ -262,10 +271,10 @@ def _by_status(status: int) -> str:
     return "Usually passes by itself; see metastatus.com"
 
 
-def _sentence(status: int, failure: Failure, known: "Meaning | None", body: bytes) -> str:
+def _reason(status: int, failure: Failure, known: "Meaning | None", body: bytes) -> str:
     said = " ".join(part for part in (failure.title, failure.details) if part)
     if failure.code is not None:
-        return f"Meta's error {failure.code}: {known.title if known else said or 'unknown'}"
+        return known.title if known else said or "unknown"
     if said:
         return f"Graph answered {status}: {said}"
     if 200 <= status < 300:

@@ -914,6 +914,8 @@ async def test_what_will_never_work_fails_at_once(rig: Rig, status: int, code: i
     assert rig.graph.said == ["1a", "1b", "2a", "2b", "2c"]
     (failed,) = [event for event in rig.told(events.PartSettled) if event.state == "failed"]
     assert (failed.code, bool(failed.remedy)) == (code, True)
+    assert failed.error
+    assert code is None or str(code) not in failed.error  # whoever tells it says the code beside it
 
 
 async def test_a_failed_send_never_falls_back(rig: Rig) -> None:

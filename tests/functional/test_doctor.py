@@ -375,7 +375,11 @@ def test_a_bot_that_cannot_be_loaded_again(world: World, meta: EmulatedMeta) -> 
         meta.run(meta.emulator.connect(running.event("ready")["webhook_url"]))
         bot.write_text("def reply(turn: return\n")
         running.event("reloaded")
-        assert set(world.found()) == {"engine_broken"}
+        found = world.found()
+        assert set(found) == {"engine_broken"}
+        seen = found["engine_broken"]["seen"]
+        assert seen.startswith("bot.py cannot be loaded: SyntaxError: ")
+        assert seen.count("loaded") == 1
 
 
 @pytest.mark.usefixtures("host")

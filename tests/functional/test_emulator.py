@@ -1,6 +1,7 @@
 """`emulator`, `phone …` and `sandbox --exec` as processes: what a person types, and what a script reads."""
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -161,11 +162,14 @@ def test_state_survives_a_kill(tmp_path: Path, env: dict[str, str]) -> None:
 @pytest.mark.parametrize(("flags", "code", "words"), [
     (["--state", "broken.json"], 3, "no state of the emulator"),
     (["--state", "/proc/nowhere/state.json"], 3, "cannot be written"),
+    (["--state", "pipe"], 3, "pipe is a pipe, not a file"), (["--state", "."], 3, "is a folder, not a file"),
+    (["--state", "/dev/null"], 3, "/dev/null is a device, not a file"),
     (["--clock", "soon"], 2, "neither a duration nor a time"), (["--clock", "1999-01-01"], 2, "has passed"),
 ])  # fmt: skip
 def test_what_cannot_be(tmp_path: Path, env: dict[str, str], flags: list[str], code: int, words: str) -> None:
     """A sentence, a remedy, a code, and no traceback."""
     (tmp_path / "broken.json").write_text("{}")
+    os.mkfifo(tmp_path / "pipe")
     done = run(["emulator", "--port", "0", *flags], cwd=tmp_path, env=env)
     assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
 

@@ -128,3 +128,30 @@ def test_json_is_one_document(tmp_path: Path, env: dict[str, str]) -> None:
     assert document["state"] == "answered"
     assert [part["text"] for part in document["parts"]] == ["Hi"]
     assert done.stderr == ""
+
+
+def test_several_are_said_one_after_the_other(tmp_path: Path, env: dict[str, str]) -> None:
+    """Each --say is played once the one before is answered, in one talk; with --json each has its line, in order."""
+    (tmp_path / "bot.py").write_text("def reply(turn): return f'{len(turn.history)} {turn.text}'")
+    words = ["sandbox", "bot.py", "--say", "one", "--say", "two", "--say", "three"]
+    done = run(words, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"<-- text     {text}" for text in ("0 one", "2 two", "4 three")]
+    assert [line.split()[2] for line in done.stderr.splitlines() if line.startswith("-->")] == ["one", "two", "three"]
+    assert "All 3 answered in" in done.stderr
+    done = run([*words, "--json"], cwd=tmp_path, env=env)
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["said"], one["parts"][0]["text"]) for one in documents] == [
+        ("one", "0 one"), ("two", "2 two"), ("three", "4 three"),
+    ]  # fmt: skip
+
+
+def test_what_is_not_answered_ends_the_talk(tmp_path: Path, env: dict[str, str]) -> None:
+    """What was to be said after it is not said: exit 6, and it is seen which one it was."""
+    (tmp_path / "bot.py").write_text("def reply(turn): return None if turn.text == 'two' else turn.text")
+    done = run(["sandbox", "bot.py", "--say", "one", "--say", "two", "--say", "three"], cwd=tmp_path, env=env)
+    assert done.returncode == 6
+    assert done.stdout == "<-- text     one\n"
+    assert "--> text     two" in done.stderr
+    assert "three" not in done.stderr
+    assert "The bot said nothing." in done.stderr

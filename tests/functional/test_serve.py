@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -131,6 +132,17 @@ def test_unsigned_messages_are_taken_on_loopback_alone(tmp_path: Path, env: dict
         assert host.stop() == 130
 
 
+def test_a_limit_is_a_flag(tmp_path: Path, env: dict[str, str]) -> None:
+    """A flag bounds the public listener as its setting does; one out of range is a usage error."""
+    with Running(["serve", "echo", "--json", "--max-header-bytes", "8192"], cwd=tmp_path, env=env) as host:
+        url = host.event("ready")["webhook_url"]
+        assert httpx.get(url, headers={"x": "a" * 7000}).status_code != 431
+        assert httpx.get(url, headers={"x": "a" * 9000}).status_code == 431
+        assert host.stop() == 130
+    done = run(["serve", "echo", "--max-header-bytes", "1"], cwd=tmp_path, env=env)
+    assert (done.returncode, "--max-header-bytes must be at least 8192" in done.stderr) == (2, True)
+
+
 def test_saving_the_file_loads_it_again(tmp_path: Path, env: dict[str, str]) -> None:
     """The next answer comes from the saved file; a broken save is told and the former bot goes on."""
     bot = tmp_path / "bot.py"
@@ -143,7 +155,9 @@ def test_saving_the_file_loads_it_again(tmp_path: Path, env: dict[str, str]) -> 
             ("def reply(turn): return 'three'", False, "three"),
         ):
             bot.write_text(source)
-            assert bool(host.event("reloaded")["error"]) is error
+            told = host.event("reloaded")["error"] or ""
+            assert bool(told) is error
+            assert re.fullmatch(r"(bot\.py cannot be loaded: SyntaxError: .*[^.]\. Look at bot\.py:1\.)?", told)
             done = run(["send-test", "Hi"], cwd=tmp_path, env=env)
             assert answer in done.stdout, done.stderr
         assert host.stop() == 130

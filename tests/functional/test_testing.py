@@ -581,6 +581,48 @@ def test_a_failing_test_shows_its_own_line_and_the_bots(tmp_path: Path) -> None:
     assert "aerobot/testing/" not in done.stdout
 
 
+READS = """
+async def test_whole(phone):
+    await phone.send("Rye")
+    assert await phone.reply() == "4"
+
+async def test_all(phone, bot, phones, graph, emulator, host):
+    await phone.send("Rye")
+    await phone.reply()
+    assert phone.received == (bot, phones, graph, emulator, host)
+"""
+
+
+def test_a_failed_assertion_is_short(tmp_path: Path) -> None:
+    """Replies and fixtures are shown as what a person sees of them, and a reply is no text."""
+    ini = "[pytest]\naerobot_bot = bot.py\n"
+    done = play(
+        tmp_path, "-p", "no:asyncio", conftest_py=CONFTEST, bot_py=BROKEN, test_bot_py=READS, pytest_ini=ini,
+    )  # fmt: skip
+    assert "AssertionError: assert <Reply text '4 euros'> == '4'" in done.stdout
+    assert "A reply is no text: compare reply.text." in done.stdout
+    assert "At index 0 diff: <Reply text '4 euros'> != <Bot with phone, phones, graph, emulator, host>" in done.stdout
+    assert "object at 0x" not in done.stdout
+
+
+def test_the_marker_is_documented(tmp_path: Path) -> None:
+    """pytest --markers says what it takes."""
+    done = play(tmp_path, "-p", "no:asyncio", "--markers", conftest_py=CONFTEST)
+    assert "@pytest.mark.aerobot(bot, settings={}): the bot of this test" in done.stdout
+    assert "go over those of aerobot.toml" in done.stdout
+
+
+async def test_how_a_reply_is_shown(phone: Phone, graph: Graph) -> None:
+    """Its type, its words cut short, what can be tapped; a call by its method, path and outcome."""
+    await phone.send("Hi")
+    assert repr(await phone.reply()) == "<Reply interactive 'Hi Alex Rivera' buttons ('Yes', 'No')>"
+    await phone.send("list")
+    assert repr(await phone.reply()) == "<Reply interactive 'Which?' rows ('Guji', 'Yirga')>"
+    await phone.send("long " * 60)
+    assert len(repr(await phone.reply())) < 80
+    assert re.fullmatch(r"<Call POST /v\d+\.0/\d+/messages 200>", repr(graph.find(path="/messages")[-1]))
+
+
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [

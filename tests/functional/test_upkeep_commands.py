@@ -1,10 +1,15 @@
 """`aerobot failed`, `conversations` and `db` as processes: beside a host, after a kill -9, and on the file alone."""
 
 import asyncio
+import contextlib
 import itertools
 import json
+import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,7 +22,9 @@ import pytest
 from aerobot.emulator import webhooks
 from aerobot.host.paths import path_of
 from aerobot.store.sqlite import SqliteStore
+from aerobot.store.sqlite_queue import queued
 from tests.emulated import EmulatedMeta
+from tests.processes import AS_OWNER
 from tests.running import Running, environment, run
 from tests.stores import ANA, BEN, ERROR, LINE, Desk, Sqlite
 
@@ -74,6 +81,14 @@ class Place:
 
     def ask(self, *words: str, code: int = 0) -> Any:
         done = run(words, cwd=self.folder, env=self.env)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def ask_as_owner(self, *words: str, code: int = 0) -> Any:
+        """As somebody whom the modes of files bind."""
+        done = subprocess.run(
+            [sys.executable, "-c", AS_OWNER, *words], cwd=self.folder, env=self.env, capture_output=True, text=True
+        )
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
 
@@ -222,8 +237,9 @@ def test_the_list_and_a_retry_survive_kill_9(place: Place) -> None:
         host.event("part", state="failed")
         host.stop(signal.SIGKILL)
     listed = place.ask("failed")
-    assert "131030" in listed.stdout
+    assert listed.stdout.count("131030") == 1
     assert "no host runs" in listed.stderr
+    assert place.ask("failed", "show", "1").stdout.count("131030") == 1
     retried = place.ask("failed", "retry", "--all")
     assert "No host runs" in retried.stderr
     assert retried.stderr.splitlines()[-1] == "Next: aerobot serve"
@@ -458,6 +474,74 @@ def test_what_the_database_holds(place: Place) -> None:
     assert done.stderr.splitlines()[-1] == "Next: aerobot failed"
 
 
+def test_a_backups_path_is_told_as_it_is(place: Place, tmp_path: Path) -> None:
+    """Without what leads back and forth, and with the home folder's name; a home of nobody's is a sentence."""
+    seed(place, one_failed)
+    (place.folder / "a").mkdir()
+    assert place.ask("db", "backup", "a/../b.db").stdout == f"{place.folder / 'b.db'}\n"
+    assert place.json("db", "backup", "~/c.db")["backup"] == f"{place.env['HOME']}/c.db"
+    assert "~nobody-here" in place.ask("db", "backup", "~nobody-here/d.db", code=3).stderr
+    place.env["AEROBOT_SERVE_DATABASE"] = "~nobody-here/d.db"
+    assert "~nobody-here" in place.ask("db", "info", code=3).stderr
+
+
+def test_what_is_not_answered_is_listed(place: Place) -> None:
+    """The list says in words how many messages of a conversation wait."""
+
+    async def waiting(desk: Desk) -> None:
+        await desk.hear("one", ANA)
+        await desk.hear("two", ANA)
+
+    seed(place, waiting)
+    listed = place.ask("conversations", "list")
+    head, row = listed.stdout.splitlines()
+    assert head.split() == ["ID", "WHO", "LAST", "MESSAGES", "UNANSWERED"]
+    assert row.split()[-2:] == ["2", "2"]
+    assert narrow(listed.stdout)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder in which nobody but root may write."""
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_database_in_a_read_only_folder_is_read_and_copied(place: Place, tmp_path: Path) -> None:
+    """Where SQLite cannot write its notes beside the file, one that nobody has open is read as it is."""
+    seed(place, one_failed)
+    copy = tmp_path / "copy.db"
+    with read_only(place.database.parent):
+        assert json.loads(place.ask_as_owner("db", "info", "--json").stdout)["counts"]["messages"] == 1
+        place.ask_as_owner("db", "backup", str(copy))
+    with sqlite3.connect(copy) as db:
+        assert db.execute("SELECT COUNT(*) FROM messages").fetchone() == (1,)
+    db.close()
+
+
+def test_what_only_a_log_has_is_not_left_out(place: Place, tmp_path: Path) -> None:
+    """A log that cannot be joined to a database is named, with what to do; a file that may not be read, too."""
+    seed(place, one_failed)
+    with contextlib.closing(sqlite3.connect(place.database, isolation_level=None)) as db:
+        db.execute("DELETE FROM receipts")
+        kept = tmp_path / "kept"
+        kept.mkdir()
+        for ending in ("", "-wal"):
+            shutil.copy(f"{place.database}{ending}", kept)
+        place.env["AEROBOT_SERVE_DATABASE"] = str(kept / "aerobot.db")
+        with read_only(kept):
+            for words in (("info",), ("backup", str(tmp_path / "copy.db"))):
+                done = place.ask_as_owner("db", *words, code=3)
+                assert "aerobot.db-wal" in done.stderr
+                assert "Copy both" in done.stderr
+    assert not list(tmp_path.glob("copy*"))
+    (kept / "aerobot.db").chmod(0)
+    assert "Permission denied" in place.ask_as_owner("db", "info", code=3).stderr
+
+
 def test_a_purge_deletes_the_old_and_keeps_what_waits(place: Place) -> None:
     """After a yes; beside a host and without one; what is not answered yet is answered all the same."""
 
@@ -527,6 +611,56 @@ def test_a_database_that_somebody_holds_without_a_record_is_named(place: Place) 
         assert f"process {host.process.pid}" in done.stderr
         assert place.json("db", "info")["failed"] == 1
         assert host.stop() == 130
+
+
+@pytest.mark.parametrize("words", [("failed",), ("db", "info"), ("serve", "echo")])
+def test_a_database_that_is_no_file_is_refused_at_once(place: Place, words: tuple[str, ...]) -> None:
+    """A pipe would be waited for without end, a folder or device fails obscurely: each is named as what it is."""
+    place.database.parent.mkdir()
+    os.mkfifo(place.database)
+    assert "aerobot.db is a pipe, not a file" in place.ask(*words, code=3).stderr.replace("\n", " ")
+
+
+def test_commands_at_once_wait_for_each_other(place: Place) -> None:
+    """Where no host runs, each has its answer: none is told that another host uses the database."""
+    seed(place, one_failed)
+    words = [("failed", "list"), ("failed", "show", "1"), ("conversations", "list"), ("db", "purge", "--yes")]
+    started = [Running([*one, "--json"], cwd=place.folder, env=place.env) for one in words * 2]
+    codes = [one.process.wait(60) for one in started]
+    assert codes == [0] * 8, [one.stderr for one in started]
+    for one in started:
+        one.stop()
+
+
+def test_a_host_that_starts_waits_for_a_command(place: Place) -> None:
+    """A command that is at work for a moment keeps no host from starting."""
+    seed(place, one_failed)
+
+    async def busy() -> Running:
+        async with queued(place.database):
+            store = SqliteStore(place.database)
+            await store.open()
+            host = place.serve("--json")
+            await asyncio.sleep(1.5)
+            await store.close()
+            return host
+
+    with asyncio.run(busy()) as host:
+        host.event("ready")
+        assert host.stop() == 130
+
+
+def test_a_command_that_works_for_long_is_named(place: Place) -> None:
+    """After some seconds whoever waits is told who is at work, and that it is no host."""
+    seed(place, one_failed)
+
+    async def busy() -> None:
+        async with queued(place.database):
+            done = await asyncio.to_thread(place.ask, "failed", code=3)
+            assert f"Another command (process {os.getpid()})" in done.stderr
+            assert "Try again" in done.stderr
+
+    asyncio.run(busy())
 
 
 def test_a_host_of_another_project_is_not_asked(place: Place, tmp_path: Path) -> None:

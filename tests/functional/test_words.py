@@ -1,6 +1,7 @@
 """How it talks: usage errors, help pages, narrow terminals, waits, and nothing said that is not known."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.aerostack_api import AerostackApi
 from tests.processes import OFFLINE, Cli
 
+BYTES = os.fsdecode(b"a\xff")
 NOWHERE = "http://127.0.0.1:9"
 READY = '[bot]\nname = "A"\nsystem_prompt = "x"\n[whatsapp]\nphone_number_id = "106540352242922"\n'
 
@@ -45,6 +47,18 @@ def test_usage_errors_are_in_our_words(cli: Cli, line: str, words: str) -> None:
     assert words in done.err
     assert "--help shows how it is used." in done.err
     assert "Input should be" not in done.err
+
+
+@pytest.mark.parametrize("line", [
+    ("send-test", BYTES), ("ask", BYTES), ("--config", BYTES, "db", "info"), ("db", "info", f"--config={BYTES}"),
+    ("phone", "send", BYTES), ("sandbox", "--say", BYTES), (BYTES,), ("serve", BYTES), ("send", "--to", BYTES, "Hi"),
+])  # fmt: skip
+def test_bytes_that_are_no_text_are_a_usage_error(cli: Cli, line: tuple[str, ...]) -> None:
+    """Exit 2 with the argument as it can be shown, wherever it stands; a document under --json."""
+    done = cli.run(*line, "--json")
+    assert done.code == 2, done.err
+    message = json.loads(done.err)["error"]["message"]
+    assert message.endswith(r"a\xff has bytes that are no UTF-8.")
 
 
 def test_help_as_a_word(cli: Cli) -> None:

@@ -86,6 +86,17 @@ def test_the_settings_that_documents_name_exist() -> None:
             assert name in keys | {"bot.py", "message.choice"}, (path.name, name)
 
 
+def test_every_setting_of_serve_has_a_flag() -> None:
+    """But the token, which is a secret, and the engine, which is the command's argument."""
+    import typer
+
+    command = typer.main.get_command(assembled()).commands["serve"]  # type: ignore[attr-defined]
+    flags = {name for parameter in command.params for name in parameter.opts}
+    keys = {setting.key.removeprefix("serve.") for setting in SETTINGS if setting.section == "serve"}
+    missing = {key for key in keys if f"--{key.replace('_', '-')}" not in flags}
+    assert missing == {"private_token", "engine"}
+
+
 def test_every_limit_is_explained() -> None:
     """docs/security.md names each setting that bounds the public listener."""
     page = (ROOT / "docs" / "security.md").read_text("utf-8")

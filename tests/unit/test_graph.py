@@ -332,6 +332,7 @@ def test_an_error_is_explained() -> None:
     )
     assert found.repeat is Repeat.BLOCKED
     assert found.message == "Meta's error 190: The access token has expired"
+    assert found.reason == "The access token has expired"
     assert "whatsapp.access_token" in found.remedy
 
 
@@ -424,6 +425,7 @@ def test_no_error_raises(value: object) -> None:
             Failure(code=131051, title="M", details="Not supported"),
         ),
         ({"code": 4}, Failure(code=4)),
+        ({"code": 131026, "title": "(#131026) Undeliverable"}, Failure(code=131026, title="Undeliverable")),
         (["broken"], None),
         ([], None),
         (None, None),

@@ -59,3 +59,11 @@ def test_a_long_line_keeps_the_command_whole() -> None:
     lines = shown(part(error="the recipient is not among the allowed ones of the test number, nor anywhere"))
     assert lines[1] == f"{'':13}aerobot failed show 7"
     assert "aerobot failed" not in lines[0]
+
+
+def test_a_bot_that_is_not_loaded_again_is_told_once() -> None:
+    """The error is a sentence that names the file; what goes on meanwhile stands below it."""
+    lines = shown(events.EngineReloaded(name="bot.py", error="bot.py cannot be loaded: SyntaxError. Look at bot.py:1."))
+    assert lines[0].endswith("bot.py cannot be loaded: SyntaxError. Look at bot.py:1.")
+    assert [line.strip() for line in lines[1:]] == ["Meanwhile the former version answers."]
+    assert "".join(lines).count("loaded") == 1

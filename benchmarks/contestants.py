@@ -1,7 +1,9 @@
 """Starts and stops what is measured: aerobot, its peers, a Graph for the replies; each is a process of its own."""
 
+import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -29,15 +31,23 @@ PEERS: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class Contestant:
-    """A server that runs, and the address that webhooks are sent to."""
+    """A server that runs, and the address that webhooks are sent to; ``database`` is that of an aerobot."""
 
     url: str
     process: "subprocess.Popen[bytes]"
+    database: Path | None = None
 
     def cpu(self) -> float:
         """Processor seconds so far, of all its threads."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def unread(self) -> int:
+        """How many requests it acknowledged and has not read yet."""
+        if self.database is None:
+            return 0
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as db:
+            return int(db.execute("SELECT COUNT(*) FROM arrivals").fetchone()[0])
 
     def memory(self) -> float:
         """Resident megabytes now."""
@@ -68,9 +78,8 @@ def host(folder: Path, *, worker: bool, graph: str = "http://127.0.0.1:9", datab
     port = _free_port()
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "aerobot", "serve", "echo", "--port", str(port), "--private-port", "0", "-q"]
-    command += ["--no-validate", "--database", str(database or folder / "aerobot.db")] + (
-        [] if worker else ["--no-worker"]
-    )
+    database = database or folder / "aerobot.db"
+    command += ["--no-validate", "--database", str(database)] + ([] if worker else ["--no-worker"])
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AEROBOT_", "AEROSTACK_"))}
     env = {
         **kept,
@@ -83,7 +92,9 @@ def host(folder: Path, *, worker: bool, graph: str = "http://127.0.0.1:9", datab
         "AEROBOT_WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
         "AEROBOT_WHATSAPP_APP_SECRET": SECRET,
     }
-    return _started(command, folder, env, port, path_of(derived_id(NUMBER)))
+    started = _started(command, folder, env, port, path_of(derived_id(NUMBER)))
+    started.database = database
+    return started
 
 
 def _free_port() -> int:

@@ -18,9 +18,14 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
-    """How one server answered one load. ``cpu_us``: processor time of the server for each answer, all its threads."""
+    """How one server answered one load, in answers a second.
+
+    ``read_rate`` is the same until all of it was read too, which aerobot does after the answer. ``cpu_us``: processor
+    time of the server for each, all its threads, reading included.
+    """
 
     rate: float
+    read_rate: float
     refused: int
     median_ms: float
     p99_ms: float
@@ -37,12 +42,16 @@ class Replied:
 
 
 def acknowledged(server: Contestant, bodies: Path, *, connections: int, seconds: float) -> Acknowledged:
-    """Send as fast as the server answers."""
+    """Send as fast as the server answers; nobody else is measured before it has read it all."""
     before = server.cpu()
     told = _finished(_load(server, bodies, "--connections", str(connections), "--seconds", str(seconds)))
-    answered = told["answered"]
+    answered, ends = told["answered"], time.monotonic() + SETTLE_SECONDS
+    while server.unread() and time.monotonic() < ends:
+        time.sleep(0.01)
+    read = time.monotonic() - told["started"] if server.database else told["seconds"]
     return Acknowledged(
         rate=answered / told["seconds"],
+        read_rate=answered / read,
         refused=int(told["refused"]),
         median_ms=told["median_ms"],
         p99_ms=told["p99_ms"],

@@ -170,13 +170,13 @@ def report(results: Results, rounds: int, seconds: float, messages: int) -> str:
     for connections in CONNECTIONS:
         for name in dict.fromkeys(name for n, name in results.acknowledged if n == connections):
             samples = results.acknowledged[connections, name]
-            middle = [statistics.median(getattr(s, key) for s in samples) for key in ("median_ms", "p99_ms", "cpu_us")]
+            keys = ("median_ms", "p99_ms", "cpu_us", "read_rate")
+            middle = [statistics.median(getattr(s, key) for s in samples) for key in keys]
             refused = sum(sample.refused for sample in samples)
             rate = f"{results.rate(connections, name):,.0f}"
-            rows.append(
-                [name, str(connections), rate, f"{middle[0]:.1f}", f"{middle[1]:.1f}", f"{middle[2]:.0f}", str(refused)]
-            )
-    head = ["acknowledgement", "connections", "a second", "median ms", "p99 ms", "CPU µs each", "refused"]
+            shown = [f"{middle[3]:,.0f}", f"{middle[0]:.1f}", f"{middle[1]:.1f}", f"{middle[2]:.0f}", str(refused)]
+            rows.append([name, str(connections), rate, *shown])
+    head = ["acknowledgement", "connections", "a second", "and read", "median ms", "p99 ms", "CPU µs each", "refused"]
     answers = [
         [name, f"{results.replies(name):,.0f}", str(sum(s.lost for s in samples)), str(sum(s.twice for s in samples))]
         for name, samples in results.replied.items()

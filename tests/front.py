@@ -54,7 +54,7 @@ class Front:
             store=self.store,
             roster=roster,
             emit=self._emit,
-            arrived=self.reader.arrived,
+            reader=self.reader,
             exposure=Exposure(exposed=False, allow_unsigned=False),
             limits=self._limits,
         )

@@ -21,7 +21,7 @@ MOST = 100
 READ_AT_ONCE = 128 * 1024
 """Bytes that are read in about a millisecond."""
 SHARE = 9
-"""While others arrive, reading rests so many times as long as it took."""
+"""While others come, reading rests so many times as long as it took."""
 LONGEST_REST = 0.05
 """Seconds; so that it goes on however many arrive."""
 AGAIN = 1.0
@@ -48,14 +48,17 @@ class Reader:
         self._emit = emit
         self._wake = wake
         self._debounce_ms = debounce_ms
-        self._arrivals = 0
+        self._expected = 0
         self._there = asyncio.Event()
         self._all_read = asyncio.Event()
         self._troubled = False
 
+    def expect(self) -> None:
+        """Somebody begins to wait for a 200."""
+        self._expected += 1
+
     def arrived(self) -> None:
         """A request was stored."""
-        self._arrivals += 1
         self._there.set()
 
     async def run(self) -> None:
@@ -90,14 +93,17 @@ class Reader:
     async def _read_on(self) -> None:
         """Read some of what is there, or wait for something to be there."""
         self._there.clear()
-        loop, before = asyncio.get_running_loop(), self._arrivals
+        loop, before = asyncio.get_running_loop(), self._expected
         began = loop.time()
         if not await self._some():
             if not self._there.is_set():
                 self._all_read.set()
             await self._there.wait()
-        elif self._arrivals > before:
-            await asyncio.sleep(min(SHARE * (loop.time() - began), LONGEST_REST))
+        else:
+            took = loop.time() - began
+            await asyncio.sleep(took)  # whoever came while the loop was busy is seen only now
+            if self._expected > before:
+                await asyncio.sleep(min((SHARE - 1) * took, LONGEST_REST))
 
     async def _some(self) -> bool:
         """Read the oldest; false where there is nothing."""

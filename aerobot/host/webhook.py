@@ -16,7 +16,7 @@ from aerobot import events
 from aerobot.errors import StoreUnavailable
 from aerobot.host.gate import Gate, Limits
 from aerobot.host.paths import path_of
-from aerobot.host.reader import read
+from aerobot.host.reader import Reader, read
 from aerobot.store.base import HostedBot, Store
 from aerobot.store.roster import Roster
 from aerobot.whatsapp import signature
@@ -39,7 +39,7 @@ class Exposure:
 
 
 class PublicListener:
-    """Receives, verifies, stores. ``arrived`` tells the reader."""
+    """Receives, verifies, stores, and tells ``reader``."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class PublicListener:
         store: Store,
         roster: Roster,
         emit: Callable[[events.Event], None],
-        arrived: Callable[[], None],
+        reader: Reader,
         exposure: Exposure,
         limits: Limits,
     ) -> None:
         self._store = store
         self._roster = roster
         self._emit = emit
-        self._arrived = arrived
+        self._reader = reader
         self.exposure = exposure
         self.gate = Gate(limits, self._closed)
         self.ready = False
@@ -142,11 +142,12 @@ class PublicListener:
         signed = bot.app_secret is not None
         if not signed and (problem := await self._problem(body)):
             return self._refuse(400, problem, "This was not Meta, or a test tool gone wrong.", path_of(bot.id))
+        self._reader.expect()
         try:
             await self._store.receive(bot, body, signed=signed)
         except StoreUnavailable as error:
             return self._refuse(503, error.message, error.hint, path_of(bot.id))
-        self._arrived()
+        self._reader.arrived()
         return web.Response(text="ok")
 
     async def _problem(self, body: bytes) -> str:

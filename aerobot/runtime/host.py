@@ -178,7 +178,7 @@ class Host:
             store=self.store,
             roster=self.roster,
             emit=self.emit,
-            arrived=self.reader.arrived,
+            reader=self.reader,
             exposure=Exposure(exposed=exposed, allow_unsigned=settings.get("serve.allow_unsigned")),
             limits=limits(settings, self._notice),
         )

@@ -140,7 +140,7 @@ class Rig:
             store=self.store,
             roster=roster,
             emit=self._take,
-            arrived=self._reader.arrived,
+            reader=self._reader,
             exposure=Exposure(exposed=False, allow_unsigned=False),
             limits=default_limits(self._folder),
         )

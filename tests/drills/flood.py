@@ -148,7 +148,7 @@ async def steady(folder: Path, *, users: int, rate: float, seconds: float, only_
                 watch = Watch(host)
                 await meta.offer(people, rate)
                 await meta.settled()
-                left = await asyncio.to_thread(host.undone)
+                left = await asyncio.to_thread(host.undone)  # for --no-worker: all that was kept
                 done = only_receive or await until(lambda: host.undone() == 0, 600)
                 most = await watch.end()
                 code = await asyncio.to_thread(host.end)
@@ -164,7 +164,7 @@ async def steady(folder: Path, *, users: int, rate: float, seconds: float, only_
     figures.add("acknowledged, p50 and most", f"{share(waits, 0.5):.0f} ms, {max(waits):.0f} ms")
     figures.add_seconds("acknowledged, p99", f"{p99:.0f} ms", f"under {ACK_MS:g} ms", good=p99 < ACK_MS)
     if only_receive:
-        figures.add("kept", len(order), f"{len(people)}", good=len(order) == len(people))
+        figures.add("kept", left, f"{len(people)}", good=left == len(people))
     else:
         figures.add("still to answer when the last was taken", left)
         figures.add_verdict(judge(meta.acked, calls, order, [" a"]), doubles="0", worst=0)

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aerobot import events
 from aerobot.errors import StoreUnavailable
 from aerobot.host.gate import Gate, Limits
+from aerobot.host.ok import Acknowledgements
 from aerobot.host.paths import path_of
 from aerobot.host.reader import Reader, read
 from aerobot.store.base import HostedBot, Store
@@ -59,6 +60,7 @@ class PublicListener:
         self.gate = Gate(limits, self._closed)
         self.ready = False
         self._on_previous: set[str] = set()
+        self._ok = Acknowledgements()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request, for ``listen``: four paths need no router, and each delivery would pay for one.
@@ -74,7 +76,7 @@ class PublicListener:
         finally:
             self.gate.end(request, door)
 
-    async def _answered(self, request: web.BaseRequest) -> web.Response:
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         path, method = request.path, request.method
         bot_id = path.removeprefix(_PREFIX)
         if bot_id and bot_id != path and "/" not in bot_id:
@@ -104,7 +106,7 @@ class PublicListener:
 
     # -- a delivery ---------------------------------------------------------------------------------------------
 
-    async def _deliver(self, request: web.BaseRequest, bot_id: str) -> web.Response:
+    async def _deliver(self, request: web.BaseRequest, bot_id: str) -> web.StreamResponse:
         bot = self._roster.get(bot_id)
         if bot is None:
             return self._unknown(request)
@@ -135,20 +137,20 @@ class PublicListener:
         elif not self.exposure.takes_unsigned:
             remedy = "Set whatsapp.app_secret, or accept the risk with --allow-unsigned."
             return self._refuse(403, "the bot has no app secret and this listener is exposed", remedy, request.path)
-        return await self._keep(bot, body)
+        return await self._keep(request, bot, body)
 
-    async def _keep(self, bot: HostedBot, body: bytes) -> web.Response:
+    async def _keep(self, request: web.BaseRequest, bot: HostedBot, body: bytes) -> web.StreamResponse:
         """Store it as it came; what is in it is read afterwards. Only what nobody signed is looked at before."""
         signed = bot.app_secret is not None
         if not signed and (problem := await self._problem(body)):
-            return self._refuse(400, problem, "This was not Meta, or a test tool gone wrong.", path_of(bot.id))
+            return self._refuse(400, problem, "This was not Meta, or a test tool gone wrong.", request.path)
         self._reader.expect()
         try:
             await self._store.receive(bot, body, signed=signed)
         except StoreUnavailable as error:
-            return self._refuse(503, error.message, error.hint, path_of(bot.id))
+            return self._refuse(503, error.message, error.hint, request.path)
         self._reader.arrived()
-        return web.Response(text="ok")
+        return self._ok.to(request)
 
     async def _problem(self, body: bytes) -> str:
         try:

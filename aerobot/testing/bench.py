@@ -111,7 +111,9 @@ class Bench:
             if bubble.id not in self._dealt and not await self._is_dealt_with(bubble):
                 return False
             self._dealt.add(bubble.id)
-        return not self._is_undecided(self._bubbles(key, "out"))  # looked at last: the host may just have spoken
+        if self._is_undecided(self._bubbles(key, "out")):  # looked at last: the host may just have spoken
+            return False
+        return await self._has_read()  # what Meta said of it
 
     def _bubbles(self, key: str, direction: str) -> list[Bubble]:
         return [bubble for bubble in self.emulator.meta.world.bubbles(key) if bubble.direction == direction]
@@ -125,10 +127,15 @@ class Bench:
         )
 
     async def _is_dealt_with(self, bubble: Bubble) -> bool:
+        taken = bubble.status != "sent"
+        if not await self._has_read():
+            return False
         verdict = await self.verdict(bubble.id)
-        if verdict is None:  # on its way, or answered 200 and recorded without being a message to a bot
-            return bubble.status != "sent"
-        return verdict.settled
+        return verdict.settled if verdict is not None else taken  # taken, and recorded: no message to a bot
+
+    async def _has_read(self) -> bool:
+        """Whether the host has read all that it answered 200, be it after a moment."""
+        return await self.host.reader.drain(LOOK_AGAIN)
 
     async def verdict(self, wamid: str) -> Verdict | None:
         """How a message fared so far."""

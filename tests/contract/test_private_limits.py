@@ -15,6 +15,7 @@ import pytest
 from aerobot import events
 from aerobot.host.bots_api import BotsApi
 from aerobot.host.control import LIMITS, PrivateListener
+from aerobot.host.reader import Reader
 from aerobot.host.upkeep_api import UpkeepApi
 from aerobot.runtime.listening import listen
 from aerobot.secret import Secret
@@ -45,7 +46,7 @@ class Back:
             store=self.store,
             roster=roster,
             api=api,
-            upkeep=UpkeepApi(self.store.upkeep, now=self.store.now, wake=lambda: None),
+            upkeep=UpkeepApi(self.store.upkeep, now=self.store.now, read_up=Reader(store=self.store).read_all),
             token=Secret(TOKEN),
             allowed_hosts=(),
             doing=str,

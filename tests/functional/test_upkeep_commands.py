@@ -463,7 +463,7 @@ def test_what_the_database_holds(place: Place) -> None:
     found = place.json("db", "info")
     assert found["path"] == str(place.database)
     assert (found["counts"]["messages"], found["counts"]["parts"], found["failed"]) == (1, 2, 1)
-    assert found["waiting"] == {"messages": 0, "parts": 0}
+    assert found["waiting"] == {"unread": 0, "messages": 0, "parts": 0}
     assert found["version"] == found["newest_version"]
     assert found["oldest"] == found["newest"]
     assert found["retention_days"] == 30

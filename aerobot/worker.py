@@ -220,7 +220,7 @@ class Worker:
             answer = await self._ask(bot, turn)
             if work.ordinal == 1 and bot.welcome_message.strip():
                 answer = (Text(bot.welcome_message), *answer)
-            parts = self._parts(answer)
+            parts = self._parts(work, answer)
             outcome = "answered" if parts else "silent"
         except EngineError as problem:
             error, trace = f"{problem.where} {problem.message}".strip(), problem.trace
@@ -230,7 +230,7 @@ class Worker:
             error = f"{type(problem).__name__}: {problem}"
         engine_ms = int((time.monotonic() - started) * 1000)
         if error:
-            parts = self._parts((Text(bot.fallback_message),)) if bot.fallback_message.strip() else ()
+            parts = self._parts(work, (Text(bot.fallback_message),)) if bot.fallback_message.strip() else ()
             outcome = "fell_back" if parts else "failed"
         return Plan(parts=parts, outcome=outcome, error=error, engine_ms=engine_ms, trace=trace)
 
@@ -303,12 +303,13 @@ class Worker:
 
         return opener
 
-    def _parts(self, answer: Sequence[Reply]) -> tuple[Part, ...]:
+    def _parts(self, work: Work, answer: Sequence[Reply]) -> tuple[Part, ...]:
+        """Their ids grow with the turns: what is written at the same time lies together on the disk."""
         bodies = [(reply, body) for reply in answer for body in graph.bodies(reply)]
         json.dumps([body for _, body in bodies])  # what cannot be written down is the engine's failure
         return tuple(
             Part(
-                id=self._dice.new_id(),
+                id=f"{work.turn_id:012}.{self._dice.new_id()}",
                 position=position,
                 kind=reply.kind,
                 said=_said(reply, body),

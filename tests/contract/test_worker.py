@@ -1231,6 +1231,16 @@ async def test_a_real_bot_that_is_too_slow_is_named(rig: Rig, tmp_path: Path) ->
     await engine.close()
 
 
+async def test_the_ids_of_parts_grow_with_the_turns(rig: Rig) -> None:
+    """So a database writes them side by side; what follows the number still makes each id its own."""
+    await rig.work(Says(lambda turn: ["a", "b"]))
+    wamids = [await rig.hear(str(n)) for n in range(12)]
+    await rig.settled(*wamids)
+    turns = [[part.id for part in (await rig.verdict(wamid)).parts] for wamid in wamids]
+    assert [min(ids) for ids in turns] == sorted(min(ids) for ids in turns)
+    assert len({part_id for ids in turns for part_id in ids}) == 24
+
+
 async def test_an_engine_that_says_nothing(rig: Rig) -> None:
     """Silence is a decision: ``ignored(silent)``, and nothing is sent."""
     await rig.work(Says(lambda turn: ["", None, []]))

@@ -180,7 +180,8 @@ class Sender:
                 allow_redirects=False,
             )
             content = await response.read()  # to its end, or it is closed: no context has to release it once more
-            return graph.response(response.status, content, response.headers.get("Retry-After"))
+            wants_id = document.get("status") != "read"
+            return graph.response(response.status, content, response.headers.get("Retry-After"), wants_id=wants_id)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return _refused(f"Graph cannot be reached: {error}", "Is there a network?", Repeat.SAFE)
         except TimeoutError:

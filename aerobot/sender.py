@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import io
+import json
 import mimetypes
 import re
 import time
@@ -94,6 +95,7 @@ class Sender:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
             connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
@@ -174,14 +176,16 @@ class Sender:
 
         assert self._session is not None
         try:
-            async with self._session.post(
+            response = await self._session.post(
                 f"{self.base}/{path}",
-                params=self._proof(line),
-                json=document,
-                headers=_bearer(line),
+                params=self._proof(line) or None,
+                data=json.dumps(document).encode(),
+                headers={**_bearer(line), "Content-Type": "application/json"},
                 allow_redirects=False,
-            ) as response:
-                return graph.response(response.status, await response.read(), response.headers.get("Retry-After"))
+            )
+            content = await response.read()  # to its end, or it is closed: no context has to release it once more
+            wants_id = document.get("status") != "read"
+            return graph.response(response.status, content, response.headers.get("Retry-After"), wants_id=wants_id)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return _refused(f"Graph cannot be reached: {error}", "Is there a network?", Repeat.SAFE)
         except TimeoutError:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aerobot import events, retry
@@ -141,15 +141,17 @@ class Speaker:
 
     async def _sent(self, part: Part, answer: Accepted, following: Part | None) -> bool:
         self._circuits.worked(self._work.number, self._work.claim.conversation_id)
-        settlement = Settlement(part_id=part.id, state="sent", wamid=answer.wamid)
-        settled = await self._settle(part, self._then(settlement, following))
+        settlement = Settlement(
+            part_id=part.id,
+            state="sent",
+            wamid=answer.wamid,
+            start=following.id if following else None,
+            finish=following is None,
+        )
+        settled = await self._settle(part, settlement)
         if self._work.probing and await self._store.resume(self._work.number):
             self._emit(events.NumberResumed(at=self._store.now(), bot_id=self._work.bot_id))
         return settled and following is not None
-
-    @staticmethod
-    def _then(settlement: Settlement, following: Part | None) -> Settlement:
-        return replace(settlement, start=following.id) if following else replace(settlement, finish=True)
 
     async def _refused(self, part: Part, answer: Refused) -> None:
         failure = answer.failure
@@ -239,8 +241,7 @@ class Speaker:
         if not await self._commit(part, settlement):
             return False
         state = "waiting" if settlement.state == "planned" else settlement.state
-        settled = replace(part, wamid=settlement.wamid)
-        self._emit(told(self._work, settled, state, self._store.now(), settlement.error))
+        self._emit(told(self._work, part, state, self._store.now(), settlement.error, wamid=settlement.wamid))
         return True
 
     async def _commit(self, part: Part, settlement: Settlement) -> bool:
@@ -288,8 +289,16 @@ def line_of(bot: HostedBot) -> Line | None:
     )
 
 
-def told(work: Work, part: Part, state: str, now: int, error: Mapping[str, object] | None = None) -> events.PartSettled:
-    """What became of a part, as an event."""
+def told(
+    work: Work,
+    part: Part,
+    state: str,
+    now: int,
+    error: Mapping[str, object] | None = None,
+    *,
+    wamid: str | None = None,
+) -> events.PartSettled:
+    """What became of a part, as an event; ``wamid`` where the part has not got it yet."""
     code = error.get("code") if error else None
     return events.PartSettled(
         at=now,
@@ -301,7 +310,7 @@ def told(work: Work, part: Part, state: str, now: int, error: Mapping[str, objec
         kind=part.kind,
         who=work.phone or work.user_id,
         text=part.said,
-        wamid=part.wamid,
+        wamid=part.wamid if wamid is None else wamid,
         milliseconds=max(0, now - work.received_at),
         bot_milliseconds=work.engine_ms,
         code=code if isinstance(code, int) else None,

@@ -199,10 +199,9 @@ class Worker:
     async def _planned(self, work: Work, plan: Plan) -> Work:
         """Commit the plan; what it settles is told."""
         await self._store.plan(work, plan)
-        state = "captured" if work.capture else "planned"
-        parts = tuple(replace(part, state=state) for part in plan.parts)
-        if parts and not work.capture:
-            parts = (replace(parts[0], state="fresh"), *parts[1:])
+        parts = tuple(plan.parts)
+        if work.capture:
+            parts = tuple(replace(part, state="captured") for part in parts)
         work = replace(
             work, thought=True, parts=parts, outcome=plan.outcome, error=plan.error, engine_ms=plan.engine_ms
         )
@@ -222,7 +221,7 @@ class Worker:
             answer = await self._ask(bot, turn)
             if work.ordinal == 1 and bot.welcome_message.strip():
                 answer = (Text(bot.welcome_message), *answer)
-            parts = self._parts(answer)
+            parts = self._parts(work, answer)
             outcome = "answered" if parts else "silent"
         except EngineError as problem:
             error, trace = f"{problem.where} {problem.message}".strip(), problem.trace
@@ -232,27 +231,39 @@ class Worker:
             error = f"{type(problem).__name__}: {problem}"
         engine_ms = int((time.monotonic() - started) * 1000)
         if error:
-            parts = self._parts((Text(bot.fallback_message),)) if bot.fallback_message.strip() else ()
+            parts = self._parts(work, (Text(bot.fallback_message),)) if bot.fallback_message.strip() else ()
             outcome = "fell_back" if parts else "failed"
         return Plan(parts=parts, outcome=outcome, error=error, engine_ms=engine_ms, trace=trace)
 
     async def _ask(self, bot: HostedBot, turn: Turn) -> tuple[Reply, ...]:
-        """The engine's answer; one that takes too long is cancelled, after it was seen what it is doing."""
-        asking = asyncio.ensure_future(self._engine.reply(turn))
+        """The engine's answer; one that takes too long is cancelled, after it was seen what it is doing.
+
+        It is asked in our own task, so whoever cancels must be told apart: its time, whoever stops us, or itself.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        late: list[str] = []
+        timer = asyncio.get_running_loop().call_later(bot.timeout_ms / 1000, self._cut_off, task, turn.id, late)
         try:
-            await asyncio.wait((asking,), timeout=bot.timeout_ms / 1000)
-            if not asking.done():
-                doing = self._engine.doing(turn.id)
-                raise EngineError(f"no answer within {bot.timeout_ms} ms" + (f": {doing}" if doing else ""))
-            if asking.cancelled():
-                raise EngineError("it cancelled itself")
-            return asking.result()
+            answer = await self._engine.reply(turn)
+        except asyncio.CancelledError:
+            if not task.cancelling():
+                raise EngineError("it cancelled itself") from None
+        except Exception:
+            if not late:
+                raise
         finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
-            elif not asking.cancelled():
-                asking.exception()  # seen, even where we are being cancelled ourselves
+            timer.cancel()
+        if task.cancelling() > len(late):
+            raise asyncio.CancelledError
+        if late:
+            task.uncancel()
+            raise EngineError(f"no answer within {bot.timeout_ms} ms" + (f": {late[0]}" if late[0] else ""))
+        return answer
+
+    def _cut_off(self, task: "asyncio.Task[None]", turn_id: int, late: list[str]) -> None:
+        late.append(self._engine.doing(turn_id))
+        task.cancel()
 
     async def _turn(self, bot: HostedBot, work: Work) -> Turn:
         history: tuple[Said, ...] = ()
@@ -293,11 +304,19 @@ class Worker:
 
         return opener
 
-    def _parts(self, answer: Sequence[Reply]) -> tuple[Part, ...]:
+    def _parts(self, work: Work, answer: Sequence[Reply]) -> tuple[Part, ...]:
+        """Their ids grow with the turns: what is written at the same time lies together on the disk."""
         bodies = [(reply, body) for reply in answer for body in graph.bodies(reply)]
         json.dumps([body for _, body in bodies])  # what cannot be written down is the engine's failure
         return tuple(
-            Part(id=self._dice.new_id(), position=position, kind=reply.kind, said=_said(reply, body), body=body)
+            Part(
+                id=f"{work.turn_id:012}.{self._dice.new_id()}",
+                position=position,
+                kind=reply.kind,
+                said=_said(reply, body),
+                body=body,
+                state="planned" if position else "fresh",  # the plan's own commit marks it as being sent
+            )
             for position, (reply, body) in enumerate(bodies)
         )
 

@@ -22,6 +22,8 @@ READ_AT_ONCE = 128 * 1024
 """Bytes that are read in about a millisecond."""
 SHARE = 9
 """While others come, reading rests so many times as long as it took."""
+GLANCE = 0.0005
+"""Seconds in which it is seen who came while the loop was busy reading."""
 LONGEST_REST = 0.05
 """Seconds; so that it goes on however many arrive."""
 AGAIN = 1.0
@@ -101,9 +103,9 @@ class Reader:
             await self._there.wait()
         else:
             took = loop.time() - began
-            await asyncio.sleep(took)  # whoever came while the loop was busy is seen only now
+            await asyncio.sleep(GLANCE)
             if self._expected > before:
-                await asyncio.sleep(min((SHARE - 1) * took, LONGEST_REST))
+                await asyncio.sleep(min(SHARE * took, LONGEST_REST))
 
     async def _some(self) -> bool:
         """Read the oldest; false where there is nothing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aerobot.bot import Said
 from aerobot.errors import AerobotError, ConfigError
+from aerobot.store import sqlite_claims as claims
 from aerobot.store import sqlite_inbox as inbox
 from aerobot.store import sqlite_outbox as outbox
 from aerobot.store.base import Arrival, Claim, Delivery, HostedBot, Outcome, Plan, Settlement, Verdict, Work
@@ -121,17 +122,12 @@ class SqliteStore:
 
     async def claim(self, owner: str, limit: int, *, join: bool) -> tuple[Work, ...]:
         """Claim conversations that are due."""
-        return await self._threads.write(lambda db: outbox.claim(db, owner, limit, join, self._clock()), brief=not join)
+        return await self._threads.write(lambda db: claims.claim(db, owner, limit, join, self._clock()), brief=not join)
 
     async def due_in(self) -> int | None:
         """Milliseconds until the next conversation is due."""
-        row = await self._threads.read(
-            lambda db: db.execute(
-                "SELECT MIN(MAX(c.due_at, COALESCE(n.paused_until, 0))) AS at FROM conversations c"
-                " LEFT JOIN numbers n ON n.id = c.number AND c.channel = 'whatsapp' WHERE c.due_at IS NOT NULL"
-            ).fetchone()
-        )
-        return None if row["at"] is None else max(0, row["at"] - self._clock())
+        at = await self._threads.read(claims.due_at)
+        return None if at is None else max(0, at - self._clock())
 
     async def renew(self, claims: Sequence[Claim]) -> frozenset[int]:
         """Prolong leases."""

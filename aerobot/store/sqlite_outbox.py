@@ -1,4 +1,4 @@
-"""What is answered, in SQL: claims under a fence, turns, plans, parts and what became of them."""
+"""What is answered, in SQL: plans, parts and what became of them. Each write carries the fence of its claim."""
 
 import json
 import sqlite3
@@ -8,104 +8,6 @@ from aerobot.errors import Fenced
 from aerobot.store.base import LEASE_MS, Claim, Part, Plan, Settlement, Work
 from aerobot.store.sqlite_inbox import apply_receipt, cause_of, storable
 from aerobot.store.upkeep import ENGINE
-from aerobot.whatsapp import webhook
-from aerobot.whatsapp.messages import Message
-
-PROBE_MS = 30_000
-"""How long one conversation of a paused number may try before another may."""
-
-_DUE = (
-    "SELECT c.*, n.id AS paused FROM conversations c LEFT JOIN numbers n ON n.id = c.number AND c.channel = 'whatsapp'"
-    " WHERE c.due_at <= ? AND (n.id IS NULL OR n.paused_until <= ?) ORDER BY c.due_at LIMIT ?"
-)
-
-
-def claim(db: sqlite3.Connection, owner: str, limit: int, join: bool, now: int) -> tuple[Work, ...]:
-    """Claim what is due; of a number that is paused, one conversation at a time, to try whether it healed."""
-    found: list[Work] = []
-    probed: set[str] = set()
-    for row in db.execute(_DUE, (now, now, limit)).fetchall():
-        if row["paused"] is not None:
-            if row["number"] in probed:
-                continue
-            probed.add(row["number"])
-            db.execute("UPDATE numbers SET paused_until = ? WHERE id = ?", (now + PROBE_MS, row["number"]))
-        work = _take(db, row, owner, join, now)
-        if work is not None:
-            found.append(work)
-    return tuple(found)
-
-
-def _take(db: sqlite3.Connection, row: sqlite3.Row, owner: str, join: bool, now: int) -> Work | None:
-    turn = db.execute(
-        "SELECT * FROM turns WHERE conversation_id = ? AND state <> 'settled' ORDER BY id LIMIT 1", (row["id"],)
-    ).fetchone()
-    if turn is None:
-        turn = _begin(db, row, join, now)
-        if turn is None:
-            db.execute("UPDATE conversations SET due_at = NULL, owner = NULL WHERE id = ?", (row["id"],))
-            return None
-    fence = row["fence"] + 1
-    db.execute(
-        "UPDATE conversations SET due_at = ?, owner = ?, fence = ? WHERE id = ?",
-        (now + LEASE_MS, owner, fence, row["id"]),
-    )
-    return _work(db, row, turn, Claim(conversation_id=row["id"], fence=fence, owner=owner))
-
-
-def _begin(db: sqlite3.Connection, row: sqlite3.Row, join: bool, now: int) -> sqlite3.Row | None:
-    """Open a turn on the oldest queued message, or on all of them with ``join``."""
-    queued = db.execute(
-        "SELECT id, capture FROM messages WHERE conversation_id = ? AND state = 'queued' ORDER BY seq LIMIT ?",
-        (row["id"], 1000 if join else 1),
-    ).fetchall()
-    if not queued:
-        return None
-    capture = queued[0]["capture"]
-    ordinal = db.execute(
-        "UPDATE conversations SET turns = turns + 1 WHERE id = ? RETURNING turns", (row["id"],)
-    ).fetchone()["turns"]
-    turn: sqlite3.Row = db.execute(
-        "INSERT INTO turns (conversation_id, ordinal, state, outcome, error, engine_ms, capture, started_at)"
-        " VALUES (?, ?, 'thinking', '', '', 0, ?, ?) RETURNING *",
-        (row["id"], ordinal, capture, now),
-    ).fetchone()
-    db.executemany(
-        "UPDATE messages SET state = 'in_turn', turn_id = ? WHERE id = ?",
-        [(turn["id"], message["id"]) for message in queued if message["capture"] == capture],
-    )
-    return turn
-
-
-def _work(db: sqlite3.Connection, row: sqlite3.Row, turn: sqlite3.Row, claimed: Claim) -> Work:
-    messages = db.execute(
-        "SELECT raw, contact, received_at FROM messages WHERE turn_id = ? ORDER BY seq", (turn["id"],)
-    ).fetchall()
-    return Work(
-        claim=claimed,
-        bot_id=row["bot_id"],
-        number=row["number"],
-        channel=row["channel"],
-        name=row["name"],
-        phone=row["phone"],
-        user_id=row["user_id"],
-        window_at=row["window_at"],
-        turn_id=turn["id"],
-        ordinal=turn["ordinal"],
-        thought=turn["state"] == "speaking",
-        outcome=turn["outcome"],
-        error=turn["error"],
-        engine_ms=turn["engine_ms"],
-        capture=bool(turn["capture"]),
-        messages=tuple(_message(message) for message in messages),
-        received_at=messages[-1]["received_at"] if messages else turn["started_at"],
-        parts=parts_of(db, turn["id"]) if turn["state"] == "speaking" else (),
-        probing=row["paused"] is not None,
-    )
-
-
-def _message(row: sqlite3.Row) -> Message:
-    return webhook.read_message(webhook.load(row["raw"]), webhook.load(row["contact"]))
 
 
 def parts_of(db: sqlite3.Connection, turn_id: int) -> tuple[Part, ...]:
@@ -134,10 +36,18 @@ def _part(row: sqlite3.Row) -> Part:
 # -- the worker's writes ----------------------------------------------------------------------------------------
 
 
+def _key(claimed: Claim) -> tuple[int, int, str]:
+    return claimed.conversation_id, claimed.fence, claimed.owner
+
+
 def _hold(db: sqlite3.Connection, claimed: Claim) -> None:
-    row = db.execute("SELECT fence, owner FROM conversations WHERE id = ?", (claimed.conversation_id,)).fetchone()
-    if row is None or row["fence"] != claimed.fence or row["owner"] != claimed.owner:
-        raise Fenced("Another worker holds this conversation")
+    held = "SELECT 1 FROM conversations WHERE id = ? AND fence = ? AND owner = ?"
+    if db.execute(held, _key(claimed)).fetchone() is None:
+        raise _fenced()
+
+
+def _fenced() -> Fenced:
+    return Fenced("Another worker holds this conversation")
 
 
 def renew(db: sqlite3.Connection, claims: Sequence[Claim], now: int) -> frozenset[int]:
@@ -153,29 +63,34 @@ def renew(db: sqlite3.Connection, claims: Sequence[Claim], now: int) -> frozense
     return frozenset(kept)
 
 
+_PLANNED = (
+    "UPDATE turns SET state = 'speaking', outcome = ?, error = ?, engine_ms = ?"
+    " WHERE id = ?"
+    " AND conversation_id = (SELECT id FROM conversations WHERE id = ? AND fence = ? AND owner = ?)"
+)
+_PART = (
+    "INSERT INTO parts (id, turn_id, conversation_id, position, kind, said, body, state, attempts, unknowns,"
+    " changed_at, error, receipt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '', '')"
+)
+
+
 def plan(db: sqlite3.Connection, work: Work, planned: Plan, now: int) -> None:
     """Write down what will be said. Captured parts are settled by that."""
-    _hold(db, work.claim)
-    state = "captured" if work.capture else "planned"
-    db.executemany(
-        "INSERT INTO parts (id, turn_id, conversation_id, position, kind, said, body, state, attempts, unknowns,"
-        " changed_at, error, receipt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, '', '')",
-        [
+    turn = (planned.outcome, storable(planned.error), planned.engine_ms, work.turn_id)
+    if not db.execute(_PLANNED, (*turn, *_key(work.claim))).rowcount:
+        raise _fenced()
+    state, start = "captured" if work.capture else "planned", planned.start and not work.capture
+    for part in planned.parts:
+        db.execute(
+            _PART,
             (
                 part.id, work.turn_id, work.claim.conversation_id, part.position, part.kind, storable(part.said),
-                json.dumps(part.body), state, now,
-            )
-            for part in planned.parts
-        ],
-    )  # fmt: skip
-    db.execute(
-        "UPDATE turns SET state = 'speaking', outcome = ?, error = ?, engine_ms = ? WHERE id = ?",
-        (planned.outcome, storable(planned.error), planned.engine_ms, work.turn_id),
-    )
+                json.dumps(part.body), "sending" if start else state, start, now,
+            ),
+        )  # fmt: skip
+        start = False
     if work.capture or not planned.parts:
         _finish(db, work, now)
-    elif planned.start:
-        _start(db, planned.parts[0].id, now)
 
 
 def _start(db: sqlite3.Connection, part_id: str, now: int) -> None:
@@ -186,30 +101,38 @@ def _start(db: sqlite3.Connection, part_id: str, now: int) -> None:
     )
 
 
+_SETTLED = (
+    "UPDATE parts SET state = ?, wamid = COALESCE(NULLIF(?, ''), wamid), error = ?, changed_at = ?,"
+    " unknowns = unknowns + ?, attempts = attempts - ?"
+    " WHERE id = ? AND state IN ('planned', 'sending', 'unknown')"
+    " AND conversation_id = (SELECT id FROM conversations WHERE id = ? AND fence = ? AND owner = ?)"
+)
+
+
 def settle(db: sqlite3.Connection, work: Work, settlement: Settlement, now: int) -> str:
     """Write down what became of a part, and what follows. A status that was faster stays."""
-    _hold(db, work.claim)
-    error = json.dumps(settlement.error) if settlement.error else ""
-    db.execute(
-        "UPDATE parts SET state = ?, wamid = COALESCE(NULLIF(?, ''), wamid), error = ?, changed_at = ?,"
-        " unknowns = unknowns + ?, attempts = attempts - ? WHERE id = ? AND state IN ('planned', 'sending', 'unknown')",
-        (
-            settlement.state, storable(settlement.wamid), error, now, settlement.state == "unknown",
-            not settlement.counts, settlement.part_id,
-        ),
-    )  # fmt: skip
-    row = db.execute("SELECT state, wamid FROM parts WHERE id = ?", (settlement.part_id,)).fetchone()
-    if settlement.wamid:
-        _join_waiting(db, settlement.part_id, storable(settlement.wamid), now)
-    if row["state"] != settlement.state:
-        return str(row["state"])
+    wamid, error = storable(settlement.wamid), json.dumps(settlement.error) if settlement.error else ""
+    outcome = (settlement.state, wamid, error, now, settlement.state == "unknown", not settlement.counts)
+    changed = db.execute(_SETTLED, (*outcome, settlement.part_id, *_key(work.claim))).rowcount
+    state = settlement.state if changed else _state_held(db, work.claim, settlement.part_id)
+    if wamid:
+        _join_waiting(db, settlement.part_id, wamid, now)
+    if state != settlement.state:
+        return state
     if settlement.start is not None:
         _start(db, settlement.start, now)
     if settlement.finish:
         _finish(db, work, now)
     elif settlement.release_at is not None:
         release(db, work.claim, settlement.release_at, now)
-    return settlement.state
+    return state
+
+
+def _state_held(db: sqlite3.Connection, claimed: Claim, part_id: str) -> str:
+    """The state of a part that a status has settled; ``Fenced`` where it is not ours."""
+    _hold(db, claimed)
+    state: str = db.execute("SELECT state FROM parts WHERE id = ?", (part_id,)).fetchone()[0]
+    return state
 
 
 def _join_waiting(db: sqlite3.Connection, part_id: str, wamid: str, now: int) -> None:
@@ -227,19 +150,17 @@ def finish(db: sqlite3.Connection, work: Work, now: int) -> None:
     _finish(db, work, now)
 
 
+_FINISHING = (
+    "SELECT outcome, error, EXISTS (SELECT 1 FROM parts p WHERE p.turn_id = t.id"
+    " AND (p.state IN ('planned', 'failed', 'not_sent') OR p.receipt = 'failed')) AS unsaid FROM turns t WHERE id = ?"
+)
+
+
 def _finish(db: sqlite3.Connection, work: Work, now: int) -> None:
     """Settle the turn and its messages, and give the conversation back; what was not sent will not be."""
-    db.execute(
-        "UPDATE parts SET state = 'not_sent', changed_at = ? WHERE turn_id = ? AND state = 'planned'",
-        (now, work.turn_id),
-    )
-    turn = db.execute("SELECT outcome, error FROM turns WHERE id = ?", (work.turn_id,)).fetchone()
-    unsent = db.execute(
-        "SELECT state FROM parts WHERE turn_id = ? AND state IN ('failed', 'not_sent') ORDER BY position LIMIT 1",
-        (work.turn_id,),
-    ).fetchone()
-    state, reason = message_state(turn["outcome"], turn["error"], unsent["state"] if unsent else "")
-    cause = "" if work.capture or work.channel == "test" else _cause(db, work.turn_id, turn["outcome"])
+    outcome, error, unsaid = db.execute(_FINISHING, (work.turn_id,)).fetchone()
+    state, reason = message_state(outcome, error, _give_up(db, work.turn_id, now) if unsaid else "")
+    cause = "" if work.capture or work.channel == "test" else _cause(db, work.turn_id, outcome, unsaid)
     db.execute(
         "UPDATE turns SET state = 'settled', settled_at = ?, failed_at = ?, cause = ? WHERE id = ?",
         (now, now if cause else None, cause, work.turn_id),
@@ -248,11 +169,23 @@ def _finish(db: sqlite3.Connection, work: Work, now: int) -> None:
     release(db, work.claim, None, now)
 
 
-def _cause(db: sqlite3.Connection, turn_id: int, outcome: str) -> str:
+def _give_up(db: sqlite3.Connection, turn_id: int, now: int) -> str:
+    """What was not sent will not be; the state of the first part that did not go out, empty where all did."""
+    db.execute(
+        "UPDATE parts SET state = 'not_sent', changed_at = ? WHERE turn_id = ? AND state = 'planned'", (now, turn_id)
+    )
+    row = db.execute(
+        "SELECT state FROM parts WHERE turn_id = ? AND state IN ('failed', 'not_sent') ORDER BY position LIMIT 1",
+        (turn_id,),
+    ).fetchone()
+    return row["state"] if row else ""
+
+
+def _cause(db: sqlite3.Connection, turn_id: int, outcome: str, unsaid: bool) -> str:
     """Why a turn goes onto the failed list, empty where it does not."""
     if outcome in ("failed", "fell_back"):
         return ENGINE
-    part = failed_part(db, turn_id)
+    part = failed_part(db, turn_id) if unsaid else None
     return cause_of(part["error"]) if part else ""
 
 
@@ -279,20 +212,17 @@ def message_state(outcome: str, error: str, unsent: str) -> tuple[str, str]:
     return "answered", ""
 
 
+_RELEASE = (
+    "UPDATE conversations SET owner = NULL, due_at = CASE"
+    " WHEN EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = conversations.id AND m.state = 'queued')"
+    " OR EXISTS (SELECT 1 FROM turns t WHERE t.conversation_id = conversations.id AND t.state <> 'settled')"
+    " THEN ? END WHERE id = ? AND fence = ? AND owner = ?"
+)
+_RELEASE_UNTIL = "UPDATE conversations SET owner = NULL, due_at = ? WHERE id = ? AND fence = ? AND owner = ?"
+
+
 def release(db: sqlite3.Connection, claimed: Claim, at: int | None, now: int) -> None:
     """Give a conversation back: to be claimed at ``at``, or at once if something is left to do, or not."""
-    _hold(db, claimed)
-    more = at is not None or _left_to_do(db, claimed.conversation_id)
-    db.execute(
-        "UPDATE conversations SET owner = NULL, due_at = ? WHERE id = ?",
-        ((at if at is not None else now) if more else None, claimed.conversation_id),
-    )
-
-
-def _left_to_do(db: sqlite3.Connection, conversation_id: int) -> bool:
-    row = db.execute(
-        "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ? AND state = 'queued')"
-        " OR EXISTS (SELECT 1 FROM turns WHERE conversation_id = ? AND state <> 'settled') AS more",
-        (conversation_id, conversation_id),
-    ).fetchone()
-    return bool(row["more"])
+    statement, due = (_RELEASE, now) if at is None else (_RELEASE_UNTIL, at)
+    if not db.execute(statement, (due, *_key(claimed))).rowcount:
+        raise _fenced()

@@ -212,10 +212,15 @@ class Refused:
         return self.reason if code is None else f"Meta's error {code}: {self.reason}"
 
 
-def response(status: int, body: bytes, retry_after: str | None = None) -> Accepted | Refused:
-    """Read the answer to a ``POST /messages``, whatever it is; a 2xx without a message id is *ambiguous*."""
-    answer = _parsed(body)
+def response(status: int, body: bytes, retry_after: str | None = None, *, wants_id: bool = True) -> Accepted | Refused:
+    """Read the answer to a ``POST /messages``, whatever it is; a 2xx without a message id is *ambiguous*.
+
+    ``wants_id`` is false where a 2xx says it all: nothing was sent, something was marked.
+    """
     ok = 200 <= status < 300
+    if ok and not wants_id:
+        return Accepted(wamid="")
+    answer = _parsed(body)
     if ok and (wamid := as_text(_first(answer.get("messages")).get("id"))):
         to = _first(answer.get("contacts"))
         return Accepted(wamid=wamid, recipient=as_text(to.get("wa_id")) or as_text(to.get("user_id")))

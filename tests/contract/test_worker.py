@@ -1254,6 +1254,43 @@ async def test_an_engine_that_is_too_slow(rig: Rig) -> None:
     assert cancelled == ["bad"]
 
 
+@pytest.mark.parametrize("ends", ["answers", "raises"])
+async def test_an_engine_that_answers_its_cancellation(rig: Rig, ends: str) -> None:
+    """Its time is over all the same, whatever it says then, and the next turn has its own time."""
+    rig.bot = replace(BOT, timeout_ms=60)
+
+    async def stubborn(turn: Turn) -> str:
+        try:
+            await asyncio.sleep(0.02 if turn.text == "good" else 30)
+        except asyncio.CancelledError:
+            if ends == "raises":
+                raise ValueError("no") from None
+        return "yes"
+
+    await rig.work(Says(stubborn))
+    first, second = await rig.hear("bad"), await rig.hear("good")
+    await rig.settled(first, second)
+    assert "no answer within 60 ms" in (await rig.verdict(first)).error
+    assert rig.graph.said == ["yes"]
+
+
+async def test_a_stop_while_the_engine_thinks(rig: Rig) -> None:
+    """That is no failure of the engine's: the turn is given back as it was, and thought about again."""
+
+    async def slow(turn: Turn) -> str:
+        await asyncio.sleep(30)
+        return "never"
+
+    engine = Says(slow)
+    worker = await rig.work(engine)
+    wamid = await rig.hear("Hi")
+    await rig.until(lambda: engine.turns, "thinking")
+    await worker.stop(0.01)
+    assert ((await rig.verdict(wamid)).state, rig.told(events.TurnEnded)) == ("in_turn", [])
+    await rig.work(Says(lambda turn: "now"), owner="two")
+    assert (await rig.settled(wamid)).state == "answered"
+
+
 async def test_a_real_bot_that_is_too_slow_is_named(rig: Rig, tmp_path: Path) -> None:
     """The line in which a handler hangs stands in the error, with the real engine for people's files."""
     from aerobot.engine.python import Python
@@ -1267,6 +1304,16 @@ async def test_a_real_bot_that_is_too_slow_is_named(rig: Rig, tmp_path: Path) ->
     assert "no answer within 100 ms" in verdict.error
     assert "slow_bot.py:3 reply()" in verdict.error
     await engine.close()
+
+
+async def test_the_ids_of_parts_grow_with_the_turns(rig: Rig) -> None:
+    """So a database writes them side by side; what follows the number still makes each id its own."""
+    await rig.work(Says(lambda turn: ["a", "b"]))
+    wamids = [await rig.hear(str(n)) for n in range(12)]
+    await rig.settled(*wamids)
+    turns = [[part.id for part in (await rig.verdict(wamid)).parts] for wamid in wamids]
+    assert [min(ids) for ids in turns] == sorted(min(ids) for ids in turns)
+    assert len({part_id for ids in turns for part_id in ids}) == 24
 
 
 async def test_an_engine_that_says_nothing(rig: Rig) -> None:

@@ -309,6 +309,14 @@ def test_success_without_an_id_is_ambiguous(body: bytes) -> None:
     assert "without a message id" in found.message
 
 
+def test_a_mark_needs_no_id() -> None:
+    """What was marked was not sent: a 2xx is all there is to know, and an error is one as ever."""
+    assert response(200, b'{"success":true}', wants_id=False) == Accepted(wamid="")
+    found = response(401, b'{"error":{"code":190}}', wants_id=False)
+    assert isinstance(found, Refused)
+    assert found.repeat is Repeat.BLOCKED
+
+
 def test_an_error_is_explained() -> None:
     """Code, title, details and subcode are Meta's; meaning and remedy are ours."""
     found = refused(

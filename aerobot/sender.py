@@ -10,9 +10,11 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from aerobot import __version__
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
 from aerobot.secret import Secret, is_loopback, may_carry_secrets
 from aerobot.whatsapp import graph
@@ -21,6 +23,8 @@ from aerobot.whatsapp.messages import Failure
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from aerobot.connections import Connections
 
 T = TypeVar("T")
 
@@ -83,23 +87,28 @@ class Sender:
         self._media_most = media_most
         self._now = now
         self._session: aiohttp.ClientSession | None = None
+        self._graph: Connections | None = None
         self._tell = tell
         self._proving: set[str] = set()
         self._on_previous: set[str] = set()
         self._uploads: dict[tuple[str, str, int, int], tuple[str, float]] = {}
 
     async def start(self) -> None:
-        """Open the connection pool."""
+        """Get ready: what is said goes over connections of ours, media over those of aiohttp's client."""
         import aiohttp
 
+        from aerobot.connections import Connections
+
+        self._graph = Connections(self.base, timeout=self._timeout, connect=self._timeout / 2)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout / 2),
-            connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
-        """Close the connection pool."""
+        """Close all connections."""
+        if self._graph is not None:
+            self._graph.close()
         if self._session is not None:
             await self._session.close()
 
@@ -172,27 +181,23 @@ class Sender:
         return answer
 
     async def _call(self, line: Line, path: str, document: Mapping[str, object]) -> Accepted | Refused:
-        import aiohttp
+        from aerobot.connections import NotConnectedError
 
-        assert self._session is not None
+        assert self._graph is not None
+        token = line.access_token.reveal()
+        if not (token.isascii() and token.isprintable()):
+            return _refused("The access token has characters that no token has", "Copy it again.", Repeat.NEVER)
         try:
-            response = await self._session.post(
-                f"{self.base}/{path}",
-                params=self._proof(line) or None,
-                data=json.dumps(document).encode(),
-                headers={**_bearer(line), "Content-Type": "application/json"},
-                allow_redirects=False,
-            )
-            content = await response.read()  # to its end, or it is closed: no context has to release it once more
-            wants_id = document.get("status") != "read"
-            return graph.response(response.status, content, response.headers.get("Retry-After"), wants_id=wants_id)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            address = _address(f"{self.base}/{path}", self._proof(line).get("appsecret_proof", ""))
+            answer = await self._graph.ask(_request(address, token, document))
+        except NotConnectedError as error:
             return _refused(f"Graph cannot be reached: {error}", "Is there a network?", Repeat.SAFE)
         except TimeoutError:
             return _refused(f"Graph did not answer within {self._timeout:g} s", "", Repeat.AMBIGUOUS)
-        except (aiohttp.ClientError, OSError) as error:
-            words = str(error) or type(error).__name__
-            return _refused(f"The connection to Graph broke: {words}", "", Repeat.AMBIGUOUS)
+        except ConnectionError as error:
+            return _refused(f"The connection to Graph broke: {error}", "", Repeat.AMBIGUOUS)
+        wants_id = document.get("status") != "read"
+        return graph.response(answer.status, answer.body, answer.retry_after, wants_id=wants_id)
 
     # -- media --------------------------------------------------------------------------------------------------
 
@@ -294,6 +299,31 @@ class Sender:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NetworkError(f"Graph cannot be reached: {str(error) or type(error).__name__}") from None
         return document if isinstance(document, dict) else {}
+
+
+@lru_cache(maxsize=256)
+def _address(url: str, proof: str) -> tuple[str, str]:
+    """The host and the target of a request."""
+    from yarl import URL
+
+    address = URL(url)
+    if proof:
+        address = address.update_query(appsecret_proof=proof)
+    host = address.raw_host or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if address.is_default_port() else f"{host}:{address.port}", address.raw_path_qs
+
+
+def _request(address: tuple[str, str], token: str, document: Mapping[str, object]) -> bytes:
+    """A request that asks for a plain answer: JSON is ASCII, so characters are bytes."""
+    host, target = address
+    body = json.dumps(document)
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+        f"User-Agent: aerobot/{__version__}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode("ascii")
 
 
 class _Watched(io.BytesIO):

@@ -187,13 +187,14 @@ async def _say(
     sandbox = Sandbox(settings, Options(engine=engine, sandbox=True), keep, folder=folder, keeps=keeps)
     await sandbox.start()
     try:
-        return await _play(terminal, sandbox, texts, timeout, engine)
-    except NoReplyError:
+        try:
+            return await _play(terminal, sandbox, texts, timeout, engine)
+        finally:
+            await sandbox.stop(grace=0.1)  # whatever still runs has missed its time
+    except NoReplyError:  # by now all is told that will be
         for failure in failures:
             show_trace(terminal, failure)
         raise
-    finally:
-        await sandbox.stop(grace=0.1)  # whatever still runs has missed its time
 
 
 async def _play(terminal: Terminal, sandbox: "Sandbox", texts: Sequence[str], timeout: float, engine: str) -> int:

@@ -193,7 +193,7 @@ class Host:
             upkeep=UpkeepApi(
                 self.store.upkeep,
                 now=self.store.now,
-                read_up=lambda: self.reader.drain(READ_GRACE),
+                read_up=self.reader.drain,
                 wake=self.worker.wake,
             ),
             token=self.token,

@@ -113,7 +113,7 @@ def database_path(settings: Settings) -> Path:
             "Give a path or sqlite:///path.",
         )
     remedy = "serve.database names a file, or one that is not there yet."
-    return kept_in((settings.folder / at_home(Path(given), remedy)).absolute(), remedy)
+    return kept_in((settings.folder / at_home(Path(given), remedy)).resolve(), remedy)
 
 
 def limits(settings: Settings, notice: Callable[[str, str, str], None]) -> "Limits":

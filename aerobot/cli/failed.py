@@ -51,8 +51,9 @@ def _register_reading(failed: typer.Typer) -> None:
     @command(failed, "show", examples=("aerobot failed show 7", "aerobot failed show 7 --json"))
     def show(run: Run, number: Annotated[int, typer.Argument(metavar="N", help="A turn of the list.")]) -> None:
         """Show one: what was asked, what was said of the answer, why it failed, and what helps."""
-        turn = reach(run).ask("failed_turn", id=number)
-        run.terminal.document(turn)
+        place = reach(run)
+        turn = place.ask("failed_turn", id=number)
+        run.terminal.document({**turn, "database": str(place.database)})
         _show(run, turn)
 
 
@@ -76,7 +77,7 @@ def _register_retry(failed: typer.Typer) -> None:
         place = reach(run)
         with run.terminal.busy("Retrying"):
             answer = place.ask("retry", **chosen, anyway=anyway)
-        run.terminal.document({**answer, "running": place.running})
+        run.terminal.document({**answer, "running": place.running, "database": str(place.database)})
         _retried(run, place, answer)
         if not answer["retried"] and (answer["closed"] or answer["missing"]):
             raise typer.Exit(REFUSED)
@@ -92,7 +93,7 @@ def _register_discard(failed: typer.Typer) -> None:
         if not numbers and not yes and not run.terminal.confirm(f"Discard {safe(what)}?"):
             raise typer.Exit(0)
         answer = place.ask("discard", **chosen)
-        run.terminal.document(answer)
+        run.terminal.document({**answer, "database": str(place.database)})
         gone = answer["discarded"]
         run.terminal.step("ok" if gone else "skipped", "discarded", _numbers(gone) or "nothing")
         _missing(run, answer)
@@ -111,11 +112,10 @@ def _chosen(numbers: Sequence[int] | None, cause: str | None, *, every: bool) ->
 
 
 def _list(run: Run, *, cause: str | None = None, limit: int = 50) -> None:
-    place = reach(run)
+    place = reach(run, told=True)
     answer = place.ask("failed", cause=cause, limit=limit)
-    run.terminal.document(answer)
+    run.terminal.document({**answer, "database": str(place.database)})
     terminal, turns = run.terminal, answer["failed"]
-    terminal.say(terminal.faint(safe(f"From {place.words}")))
     if not turns:
         terminal.say("Nothing failed." if not answer["causes"] else f"Nothing of cause {safe(str(cause))} failed.")
         terminal.say("Next: aerobot db info")

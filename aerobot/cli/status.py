@@ -9,6 +9,7 @@ import typer
 
 from aerobot.cli.account import until
 from aerobot.cli.command import OPERATE, Run, command
+from aerobot.cli.moments import count
 from aerobot.config import Settings, state_folder
 from aerobot.errors import AerobotError, NetworkError
 from aerobot.terminal import safe
@@ -54,6 +55,7 @@ def _gathered(context: "Context", settings: Settings) -> Facts:
             "bot": there.result(),
             **_split(meta.result()),
             "hosts": _hosts(),
+            "failed": _failed(context, settings),
         }
 
 
@@ -134,6 +136,21 @@ def _hosts() -> list[Facts]:
     ]
 
 
+def _failed(context: "Context", settings: Settings) -> int | None:
+    """How many turns stand on the failed list; ``None`` where there is no database, or it cannot be read."""
+    from pathlib import Path
+
+    from aerobot.runtime import database_path
+    from aerobot.store import sqlite_file
+
+    host = context.host()
+    try:
+        path = Path(host.database) if host else database_path(settings)
+        return sqlite_file.failed(path) if path.exists() else None
+    except AerobotError:
+        return None
+
+
 # -- the screen ----------------------------------------------------------------------------------------------
 
 
@@ -151,6 +168,7 @@ def _screen(found: Facts) -> list[tuple[str, str]]:
         ("number", _line(found["number"], "id", _number_line)),
         ("callback", _callback_line(found)),
         *(hosts or [("host", "none runs here")]),
+        *([("failed", f"{count(found['failed'], 'turn')}: aerobot failed")] if found["failed"] else []),
     ]
 
 
@@ -191,4 +209,6 @@ def _next(found: Mapping[str, Any]) -> str:
     if found["login"]["state"] == "expired":
         return "aerobot login"
     nothing = all(found[part]["state"] == "not set" for part in ("bot", "number"))
+    if found["failed"]:
+        return "aerobot failed"
     return "aerobot init" if nothing and not found["hosts"] else "aerobot doctor"

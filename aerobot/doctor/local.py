@@ -50,6 +50,20 @@ def store(context: Context) -> Finding:
     return ok("store_works", "store", f"{path.name}, {' and '.join(waiting) or 'nothing'} waiting")
 
 
+def failed(context: Context) -> Finding:
+    """Whether turns wait on the failed list, which nobody is answered for until somebody looks."""
+    from aerobot.store import sqlite_file
+
+    host = context.host()
+    if host is None:
+        raise Skip("the host first")
+    turns = sqlite_file.failed(Path(host.database)) or 0
+    if not turns:
+        return ok("none_failed", "store", "none failed")
+    seen = f"{turns} {'turns' if turns > 1 else 'turn'} on the failed list: nobody was answered"
+    return finding("turns_failed", "store", "warning", seen, "aerobot failed")
+
+
 def engine(context: Context) -> Finding:
     """Whether the bot that answers could be loaded."""
     about = context.about_host()

@@ -731,3 +731,20 @@ def test_a_sandbox_is_asked_where_nothing_else_is_meant(place: Place, tmp_path: 
         assert f"From the sandbox that runs (pid {sandbox.process.pid}, echo), whose data are in " in done.stderr
         refused = run(("conversations", "list"), cwd=other, env={**stranger, "AEROBOT_WHATSAPP_PHONE_NUMBER_ID": "7"})
         assert refused.returncode == 3
+
+
+def test_doctor_and_status_tell_of_the_failed_list(place: Place) -> None:
+    """A bot that fails is no healthy bot: both warn with the number and the command, beside a host and without one."""
+    with place.serve("--json") as host:
+        place.connected(host)
+        assert "failed" not in dict(line.split(maxsplit=1) for line in place.ask("status").stdout.splitlines())
+        place.say("boom")
+        host.event("turn")
+        seen = place.ask("doctor", "--only", "host")
+        assert "! store     1 turn on the failed list: nobody was answered" in seen.stderr
+        assert seen.stderr.splitlines()[-1] == "Next: aerobot failed"
+        assert place.json("status")["failed"] == 1
+        assert host.stop() == 130
+    done = place.ask("status")
+    assert "failed    1 turn: aerobot failed" in done.stdout
+    assert done.stderr.splitlines()[-1] == "Next: aerobot failed"

@@ -189,6 +189,11 @@ def _to_local(run: Run, wanted: Wanted) -> None:
         config=str(settings.path) if settings.path else None,
         phone_number_id=settings.text("whatsapp.phone_number_id"),
     )
+    if not host.worker and not wanted.curl:
+        raise NoReplyError(
+            f"The host that runs (pid {host.pid}) has no worker: nothing it takes is answered. Nothing was sent.",
+            "Start it without --no-worker: aerobot serve",
+        )
     wamid = webhooks.new_wamid(random.SystemRandom())
     channel = probe.TestChannel(host)
     announced = channel.announce(

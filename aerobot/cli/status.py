@@ -129,6 +129,7 @@ def _hosts() -> list[Facts]:
             "public_url": host.public_url,
             "config": host.config,
             "profile": host.profile,
+            "worker": host.worker,
             "sandbox": host.sandbox_secret is not None,
             "started_at": host.started_at,
         }
@@ -202,7 +203,8 @@ def _callback_line(found: Mapping[str, Any]) -> str:
 def _host_line(host: Mapping[str, Any]) -> str:
     kind = "sandbox " if host["sandbox"] else ""
     where = host["public_url"] or host["local_url"]
-    return f"{kind}pid {host['pid']}, {host['engine']}, {where}"
+    silent = "" if host["worker"] else ", no worker: nobody is answered"
+    return f"{kind}pid {host['pid']}, {host['engine']}, {where}{silent}"
 
 
 def _next(found: Mapping[str, Any]) -> str:

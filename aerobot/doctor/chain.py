@@ -60,7 +60,7 @@ CHECKS: tuple[Check, ...] = (
     _check("callback", callback.in_force, needs=("number",), via="graph"),
     _check("public", callback.challenge, needs=("callback",), via="public"),
     _check("delivery", callback.delivery, after=("secret", "public"), via="delivery"),
-    _check("host", local.running),
+    _check("host", local.running, local.worker),
     _check("store", local.store, local.failed, group="host", needs=("host",)),
     _check("engine", local.engine, group="host", needs=("host",)),
     _check("clock", local.clock, group="host", via="graph"),

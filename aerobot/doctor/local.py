@@ -33,6 +33,15 @@ def running(context: Context) -> Finding:
     return ok("host_running", "host", seen)
 
 
+def worker(context: Context) -> Finding:
+    """Whether the host answers what it takes."""
+    host = context.host()
+    if host is None or host.worker:
+        return ok("worker_runs", "host", "")
+    seen = f"pid {host.pid} has no worker (--no-worker): messages are kept, nobody is answered"
+    return finding("worker_missing", "host", "warning", seen, "Start it without --no-worker: aerobot serve")
+
+
 def store(context: Context) -> Finding:
     """Whether the store can be written and has room, and what waits in it."""
     host = context.host()

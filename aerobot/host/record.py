@@ -11,7 +11,10 @@ from aerobot.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
-    """One running host. ``sandbox_secret`` is the app secret of an emulated Meta, with which send-test may sign."""
+    """One running host. ``sandbox_secret`` is the app secret of an emulated Meta, with which send-test may sign.
+
+    Without a ``worker`` it only receives (``serve --no-worker``).
+    """
 
     pid: int
     private_url: str
@@ -25,6 +28,7 @@ class HostRecord:
     database: str
     started_at: int
     sandbox_secret: Secret | None = None
+    worker: bool = True
 
 
 def write(folder: Path, record: HostRecord) -> Path:

@@ -14,8 +14,9 @@ from aerobot.errors import REFUSED, UsageError
 from aerobot.terminal import safe
 
 ENGINE_REMEDY = "Mend the bot first; then it is asked again, about the same messages."
-ROW = 30
-"""Characters of a cause's words in the list."""
+HEAD = ("N", "WHEN", "WHO", "CAUSE", "WHY", "TRIES")
+WHO = 14
+"""Columns of the list that a name has at least."""
 Turn = Mapping[str, Any]
 
 Ids = Annotated[list[int] | None, typer.Argument(metavar="N", help="Turns of the list.")]
@@ -120,7 +121,7 @@ def _list(run: Run, *, cause: str | None = None, limit: int = 50) -> None:
         terminal.say("Nothing failed." if not answer["causes"] else f"Nothing of cause {safe(str(cause))} failed.")
         terminal.say("Next: aerobot db info")
         return
-    terminal.table(("N", "WHEN", "WHO", "CAUSE", "WHY", "TRIES"), [_row(turn) for turn in turns])
+    terminal.table(HEAD, _rows(turns, terminal.columns))
     every = sum(answer["causes"].values()) if cause is None else answer["causes"].get(cause, 0)
     if every > len(turns):
         terminal.say(f"{count(every - len(turns), 'more is', 'more are')} on the list: --limit 0")
@@ -129,10 +130,18 @@ def _list(run: Run, *, cause: str | None = None, limit: int = 50) -> None:
     terminal.say(f"Next: aerobot failed show {turns[0]['id']}")
 
 
-def _row(turn: Turn) -> tuple[str, ...]:
-    who = f"{short(turn['who'])} {turn['name']}"
-    tries = str(turn["attempts"])
-    return str(turn["id"]), moment(turn["failed_at"]), _cut(who, 14), turn["cause"], _cut(turn["error"], ROW), tries
+def _rows(turns: Sequence[Turn], columns: int) -> list[tuple[str, ...]]:
+    """The rows of the list; where they would be wider than the terminal, names and then reasons are cut."""
+    rows = [
+        (str(turn["id"]), moment(turn["failed_at"]), f"{short(turn['who'])} {safe(turn['name'])}", turn["cause"],
+         safe(turn["error"]), str(turn["attempts"]))
+        for turn in turns
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    free = columns - sum(widths) - 2 * (len(HEAD) - 1) + widths[2] + widths[4]
+    who = max(WHO, free - widths[4])
+    why = max(WHO, free - min(who, widths[2]))
+    return [(*row[:2], _cut(row[2], who), row[3], _cut(row[4], why), row[5]) for row in rows]
 
 
 def _show(run: Run, turn: Turn) -> None:

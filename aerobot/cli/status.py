@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
             document = _gathered(context, settings)
         run.terminal.document(document)
         for topic, words in _screen(document):
-            run.terminal.result(f"{topic:<10}{safe(words)}".rstrip())
+            run.terminal.result(f"{topic:<10}{safe(words)}".rstrip(), hang=10)
         run.terminal.say(f"Next: {_next(document)}")
 
 

@@ -748,3 +748,18 @@ def test_doctor_and_status_tell_of_the_failed_list(place: Place) -> None:
     done = place.ask("status")
     assert "failed    1 turn: aerobot failed" in done.stdout
     assert done.stderr.splitlines()[-1] == "Next: aerobot failed"
+
+
+def test_the_failed_list_uses_the_whole_width(place: Place) -> None:
+    """Names and reasons are cut only where the terminal ends; in a narrow one both give way, the name first."""
+    seed(place, one_failed)
+    with sqlite3.connect(place.database) as db:
+        db.execute("UPDATE conversations SET name = 'Anastasia van der Meer'")
+    place.env["COLUMNS"] = "140"
+    wide = place.ask("failed").stdout
+    assert "Anastasia van der Meer" in wide
+    assert "…" not in wide
+    place.env["COLUMNS"] = "80"
+    listed = place.ask("failed").stdout
+    assert narrow(listed)
+    assert "··5678 Anasta" in listed

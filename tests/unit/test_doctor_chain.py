@@ -95,7 +95,8 @@ def test_a_group_comes_with_what_it_needs() -> None:
 ])  # fmt: skip
 def test_an_emulators_clock_is_no_fault_of_ours(tmp_path: Path, graph: str, name: str) -> None:
     """Only a Graph on this machine may tell another time than ours and nothing is wrong."""
-    with Context(load(cwd=tmp_path, environ={"AEROBOT_WHATSAPP_GRAPH_URL": graph})) as context:
+    environ = {"AEROBOT_WHATSAPP_GRAPH_URL": graph}
+    with Context(load(environ=environ, cwd=tmp_path, credentials=False)) as context:
         context.graph().skew = -25 * 3600.0
         found = local.clock(context)
     assert (found.name, found.seen.partition(" h ")[0]) == (name, "25")

@@ -155,7 +155,8 @@ async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, 
             show(ready)
         else:
             number = host.registration.record.display if host.registration else ""
-            _ready(terminal, settings, ready, number="".join(c for c in number if c.isdigit()))
+            digits = "".join(c for c in number if c.isdigit())
+            _ready(terminal, settings, ready, number=digits, answers=options.worker)
     except BaseException:
         await host.stop()
         raise
@@ -171,7 +172,7 @@ def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) 
     terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}", hang=2)
 
 
-def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str) -> None:
+def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str, answers: bool) -> None:
     """What listens where, and what to do next; ``number`` has digits where Meta was pointed here."""
     from aerobot.runtime import leaves_loopback
 
@@ -193,6 +194,8 @@ def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, numbe
         _portal(terminal, settings, ready)
     real = number and leaves_loopback(settings)
     first = f"Write to https://wa.me/{number}" if real else 'Try: aerobot send-test "Hi"'
+    if not answers:
+        first = "It only receives; what waits: aerobot db info"
     terminal.say(f"Ready. {first}          Stop: Ctrl-C")
 
 

@@ -274,6 +274,7 @@ class Host:
     def _about(self) -> dict[str, Any]:
         return {
             "engine": self.engine.name,
+            "worker": self.options.worker,
             "webhook_origin": self.origin,
             "public_url": self.public_url,
             "bots": [bot.id for bot in self.roster.all()],
@@ -299,6 +300,7 @@ class Host:
                 database=str(self.store.path),
                 started_at=self.store.now(),
                 sandbox_secret=self.settings.secret("whatsapp.app_secret") if self.options.sandbox else None,
+                worker=self.options.worker,
             ),
         )
 

@@ -179,7 +179,6 @@ BROKEN: Mapping[str, tuple[dict[str, Any], set[str], str]] = {
     "account's override to a dead host": ({"account_callback": DEAD}, {"override_dead"}, "clear the waba override"),
     "app's callback dead": ({"app_callback": DEAD}, {"callback_dead"}, "aerobot serve"),
     "no callback": ({"app_callback": ""}, {"callback_none"}, "aerobot serve --tunnel"),
-    "clock two hours behind": ({"clock_ahead": 7200}, {"clock_wrong"}, "NTP"),
     "Graph answers with a web page": ({"outage": "html"}, {"graph_unreachable"}, "graph_url"),
     "Graph is down": ({"outage": "unavailable"}, {"refused_2"}, "metastatus"),
 }  # fmt: skip

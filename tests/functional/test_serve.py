@@ -409,3 +409,15 @@ def test_a_host_that_only_receives(tmp_path: Path, env: dict[str, str], meta: Em
         host.event("ready")
         assert host.event("part")["state"] == "sent"
     assert [reply["text"] for reply in meta.replies()] == ["later"]
+
+
+def test_an_unsigned_test_says_what_is_not_set_where(tmp_path: Path, env: dict[str, str]) -> None:
+    """Refused for want of a secret: the setting is named, and how the host was started."""
+    env |= {"AEROBOT_SERVE_PORT": "0", "AEROBOT_SERVE_PRIVATE_PORT": "0"}
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        bare = {key: value for key, value in env.items() if key != "AEROBOT_WHATSAPP_APP_SECRET"}
+        done = run(["send-test", "Hi"], cwd=tmp_path, env=bare)
+    assert done.returncode == 4
+    assert "whatsapp.app_secret is not set here (no aerobot.toml)." in done.stderr
+    assert "It was started without an aerobot.toml, with what its environment had." in done.stderr

@@ -199,7 +199,6 @@ class Host:
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,
-            emulated=self.sender.to_emulator,
             about=self._about,
             tell=lambda words: self._notice("warning", "private", words),
         )

@@ -87,7 +87,8 @@ def register(app: typer.Typer) -> None:
         """Try one message: a signed webhook goes in, the reply is printed.
 
         It enters a running `aerobot serve` or `sandbox` as Meta's would, apart from real users. Replies are kept,
-        not sent to WhatsApp, unless --deliver says so. Exit: 0 answered, 4 refused, 5 nothing listens, 6 no reply.
+        not sent to WhatsApp, be it Meta's or emulated, unless --deliver says so.
+        Exit: 0 answered, 4 refused, 5 nothing listens, 6 no reply.
         """
         if deliver and not sender:
             raise UsageError("--deliver sends to a real person: say to whom, with --from NUMBER.")
@@ -226,15 +227,15 @@ def _to_local(run: Run, wanted: Wanted) -> None:
     terminal.document({"answered": answered, "bot_id": announced.bot_id, "wamid": wamid, **verdict})
     probe.judged(verdict, waited=timeout, describe=lambda seconds: f"{seconds:g} s")
     terminal.say(
-        f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']} ms). {_where(announced, wanted)}"
+        f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']} ms). {_where(announced, body)}"
     )
 
 
-def _where(announced: Any, wanted: Wanted) -> str:
+def _where(announced: Any, body: bytes) -> str:
     """Who got the reply, in plain words."""
     if announced.capture:
         return "Kept here: nothing was sent to WhatsApp."
-    return "Really sent to WhatsApp." if wanted.deliver else "Shown on the emulated phone: nobody real got it."
+    return f"Graph took it, for {short(_sender(body))}."
 
 
 def _answered(verdict: Any) -> bool:

@@ -126,7 +126,7 @@ class Host:
         self._leave_record()
         if self.options.tunnel:
             await self._open_tunnel(bot)
-        await self._meta.register(bot, self.public_url, proven=self._watch is not None)
+        await self._meta.register(bot, self.origin, proven=self._watch is not None)
         self.public.ready = self._started = True
         bots = tuple(b.id for b in self.roster.all())
         return events.Ready(
@@ -199,7 +199,6 @@ class Host:
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,
-            emulated=self.sender.to_emulator,
             about=self._about,
             tell=lambda words: self._notice("warning", "private", words),
         )

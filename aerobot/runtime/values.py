@@ -151,7 +151,7 @@ def check_exposure(settings: Settings, options: Options, bot: HostedBot | None) 
             "Without whatsapp.app_secret anybody who finds the address could pose as Meta.",
             "Set it (Meta > App settings > Basic), or accept the risk with --allow-unsigned.",
         )
-    if options.register and not (options.tunnel or public_url):
+    if options.register and not (options.tunnel or public_url) and leaves_loopback(settings):
         raise ConfigError(
             "Meta can be pointed only at an address that it can reach.", "Add --tunnel, or --public-url URL."
         )

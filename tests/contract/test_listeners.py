@@ -997,7 +997,7 @@ async def test_a_test_that_fails_says_why(empty_house: House) -> None:
 async def test_announced_messages_enter_by_the_public_door_and_are_awaited(empty_house: House) -> None:
     """Announce, deliver, ask: the verdict comes as soon as the turn is settled; two never see each other's."""
     house = empty_house
-    await house.start(WHATSAPP_GRAPH_URL="https://graph.invalid")
+    await house.start()
 
     async def one(text: str) -> dict[str, Any]:
         wamid = f"wamid.test.{text}"

@@ -54,7 +54,6 @@ class Room:
             token=Secret("bearer"),
             allowed_hosts=(),
             doing=lambda _: "",
-            emulated=False,
             about=dict,
         )
         self._runner = web.AppRunner(listener.app(), access_log=None)

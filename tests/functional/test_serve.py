@@ -132,6 +132,20 @@ def test_unsigned_messages_are_taken_on_loopback_alone(tmp_path: Path, env: dict
         assert host.stop() == 130
 
 
+def test_a_test_is_kept_on_the_emulator_too(tmp_path: Path, env: dict[str, str]) -> None:
+    """send-test leaves the emulated phone alone, where its user never wrote; --deliver sends there, and is refused."""
+    with EmulatedMeta(window="at_once") as meta:
+        env["AEROBOT_WHATSAPP_GRAPH_URL"] = meta.url
+        with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+            meta.until(lambda: "Ready" in host.stderr)
+            kept = run(["send-test", "Hi"], cwd=tmp_path, env=env)
+            assert (kept.returncode, "Kept here: nothing was sent" in kept.stderr) == (0, True), kept.stderr
+            assert not meta.replies()
+            sent = run(["send-test", "Hi", "--deliver", "--from", "15550009999"], cwd=tmp_path, env=env)
+            assert (sent.returncode, "131047" in sent.stderr) == (6, True), sent.stderr
+            assert host.stop() == 130
+
+
 def test_a_limit_is_a_flag(tmp_path: Path, env: dict[str, str]) -> None:
     """A flag bounds the public listener as its setting does; one out of range is a usage error."""
     with Running(["serve", "echo", "--json", "--max-header-bytes", "8192"], cwd=tmp_path, env=env) as host:

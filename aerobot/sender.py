@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aerobot import __version__
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, Repeat
-from aerobot.secret import Secret, is_loopback, may_carry_secrets
+from aerobot.secret import Secret, may_carry_secrets
 from aerobot.whatsapp import graph
 from aerobot.whatsapp.graph import Accepted, Refused
 from aerobot.whatsapp.messages import Failure
@@ -82,7 +82,6 @@ class Sender:
                 f"whatsapp.graph_url is {graph_url}: a token is never sent over plain http.", "Use https."
             )
         self.base = f"{graph_url.rstrip('/')}/{version}"
-        self.to_emulator = is_loopback(graph_url)
         self._timeout = timeout
         self._media_most = media_most
         self._now = now

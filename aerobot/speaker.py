@@ -15,6 +15,8 @@ from aerobot.whatsapp.graph import Accepted, Refused
 
 T = TypeVar("T")
 
+READ_MS = 1_000
+"""After that it is seen again whether what came in time is read: the status that settles a part may be in it."""
 PAUSE_MS = 30_000
 """How long a blocked number rests before one conversation tries again."""
 UNKNOWN_MOST = 5
@@ -117,8 +119,8 @@ class Speaker:
             await self._settle(part, Settlement(part_id=part.id, state="unknown", release_at=at))
             return False
         at = part.changed_at + self._doubt(part.unknowns)
-        if part.state == "unknown" and now < at:
-            await self._store.release(self._work.claim, at=at)
+        if part.state == "unknown" and (now < at or await self._store.unread_before(at)):
+            await self._store.release(self._work.claim, at=max(at, now + READ_MS))
             return False
         if part.unknowns >= UNKNOWN_LAST or self._circuits.blamed(self._work.claim.conversation_id) >= UNKNOWN_MOST:
             remedy = "Look at the phone; send it again if it is not there."

@@ -83,6 +83,11 @@ class Terminal:
         self._colour_err = self._err.isatty() and not plain
         self._spinner: Any = None
 
+    @property
+    def columns(self) -> int:
+        """How wide the terminal is; 80 where there is none, or what ``COLUMNS`` says."""
+        return shutil.get_terminal_size().columns
+
     # -- talk (stderr) ------------------------------------------------------------------------------------------
 
     def say(self, text: str = "", *, style: str = "", hang: int = 0) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 from aerobot import events
 from aerobot.bot import Attachment, Conversation, Reply, Said, Text, Turn
@@ -127,8 +128,25 @@ class Worker:
         return bool(works)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        claim = self._tasks.pop(task)
         self._wake.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # no Exception: those are told where they are caught
+            self._unforeseen(error)
+            self._beside(self._give_back(claim))
+
+    def _unforeseen(self, error: BaseException) -> None:
+        words = f"{type(error).__name__}: {error}"
+        self._emit(events.Unexpected(at=self._store.now(), where="worker", error=words))
+
+    async def _give_back(self, claim: Claim) -> None:
+        with contextlib.suppress(AerobotError):
+            await self._store.release(claim, at=self._store.now() + PAUSE_MS)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _rest(self, milliseconds: int | None) -> None:
         seconds = 5.0 if milliseconds is None else min(5.0, max(0.005, milliseconds / 1000))
@@ -168,10 +186,8 @@ class Worker:
         except StoreUnavailable as error:
             self._trouble(error)
         except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-            self._emit(events.Unexpected(at=self._store.now(), where="worker", error=words))
-            with contextlib.suppress(AerobotError):
-                await self._store.release(work.claim, at=self._store.now() + PAUSE_MS)
+            self._unforeseen(error)
+            await self._give_back(work.claim)
 
     def _speaker(self, bot: HostedBot, work: Work) -> Speaker:
         return Speaker(
@@ -262,7 +278,10 @@ class Worker:
         return answer
 
     def _cut_off(self, task: "asyncio.Task[None]", turn_id: int, late: list[str]) -> None:
-        late.append(self._engine.doing(turn_id))
+        try:
+            late.append(self._engine.doing(turn_id))
+        except Exception:  # it is asked about an object of the bot's own, which may answer anything
+            late.append("")
         task.cancel()
 
     async def _turn(self, bot: HostedBot, work: Work) -> Turn:
@@ -326,9 +345,7 @@ class Worker:
         wamid = work.messages[-1].id if work.messages else ""
         if line is None or not wamid or work.channel != "whatsapp":
             return
-        task = asyncio.create_task(self._sender.mark_read(line, wamid))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._beside(self._sender.mark_read(line, wamid))
 
     # -- what is told -------------------------------------------------------------------------------------------
 

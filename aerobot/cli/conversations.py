@@ -35,10 +35,10 @@ def _register_reading(inner: typer.Typer) -> None:
         limit: Annotated[int, typer.Option(metavar="N", help="At most so many; 0: all.", min=0)] = 50,
     ) -> None:
         """List conversations, the latest first: all, or those of a number, its last digits, a user id, a name."""
-        place = reach(run)
+        place = reach(run, told=True)
         answer = place.ask("conversations", who=who, limit=limit)
-        run.terminal.document(answer)
-        _list(run, place, answer["conversations"])
+        run.terminal.document({**answer, "database": str(place.database)})
+        _list(run, answer["conversations"])
 
     @command(inner, "show", examples=("aerobot conversations show Ana", "aerobot conversations show --id 12 --json"))
     def show(
@@ -50,7 +50,7 @@ def _register_reading(inner: typer.Typer) -> None:
         """Show one conversation: who it is, and what was said; --json has the numbers in full."""
         place = reach(run)
         found = place.ask("conversation", id=_one(place, who, number), limit=limit)
-        run.terminal.document(found)
+        run.terminal.document({**found, "database": str(place.database)})
         _show(run, found)
 
 
@@ -126,9 +126,8 @@ def _whole(person: Facts, who: str) -> bool:
 # -- what is shown ------------------------------------------------------------------------------------------------
 
 
-def _list(run: Run, place: Reach, people: Sequence[Facts]) -> None:
+def _list(run: Run, people: Sequence[Facts]) -> None:
     terminal = run.terminal
-    terminal.say(terminal.faint(safe(f"From {place.words}")))
     if not people:
         terminal.say("Nobody wrote yet, or nobody is found by that.")
         return

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 3
 """How often repairs are looked for: one may bring the next to light."""
 WIDTH = 80
+SILENT = ("worker_missing", "turns_failed")
+"""Warnings that somebody is not answered: they come before any further look."""
 
 Fix = Annotated[bool, typer.Option("--fix", help="Set right what can be; it is named and asked for first.")]
 Only = Annotated[
@@ -242,6 +244,9 @@ def _offer(terminal: Terminal, repairs: Sequence["Repair"]) -> None:
 
 def _next(report: Report, *, live: bool) -> str:
     bad = next((line for line in report.lines if line.state == "failed"), None)
+    silent = next((line for line in report.lines if line.name in SILENT), None)
+    if bad is None and silent is not None:
+        return f"Next: {silent.remedy.rpartition(': ')[2]}"
     if bad is None:
         return 'Next: aerobot send-test "Hi"' if live else "Next: aerobot doctor --live"
     if bad.name.endswith("_unreachable"):

@@ -14,8 +14,9 @@ from aerobot.errors import REFUSED, UsageError
 from aerobot.terminal import safe
 
 ENGINE_REMEDY = "Mend the bot first; then it is asked again, about the same messages."
-ROW = 30
-"""Characters of a cause's words in the list."""
+HEAD = ("N", "WHEN", "WHO", "CAUSE", "WHY", "TRIES")
+WHO = 14
+"""Columns of the list that a name has at least."""
 Turn = Mapping[str, Any]
 
 Ids = Annotated[list[int] | None, typer.Argument(metavar="N", help="Turns of the list.")]
@@ -51,8 +52,9 @@ def _register_reading(failed: typer.Typer) -> None:
     @command(failed, "show", examples=("aerobot failed show 7", "aerobot failed show 7 --json"))
     def show(run: Run, number: Annotated[int, typer.Argument(metavar="N", help="A turn of the list.")]) -> None:
         """Show one: what was asked, what was said of the answer, why it failed, and what helps."""
-        turn = reach(run).ask("failed_turn", id=number)
-        run.terminal.document(turn)
+        place = reach(run)
+        turn = place.ask("failed_turn", id=number)
+        run.terminal.document({**turn, "database": str(place.database)})
         _show(run, turn)
 
 
@@ -76,7 +78,7 @@ def _register_retry(failed: typer.Typer) -> None:
         place = reach(run)
         with run.terminal.busy("Retrying"):
             answer = place.ask("retry", **chosen, anyway=anyway)
-        run.terminal.document({**answer, "running": place.running})
+        run.terminal.document({**answer, "running": place.running, "database": str(place.database)})
         _retried(run, place, answer)
         if not answer["retried"] and (answer["closed"] or answer["missing"]):
             raise typer.Exit(REFUSED)
@@ -92,7 +94,7 @@ def _register_discard(failed: typer.Typer) -> None:
         if not numbers and not yes and not run.terminal.confirm(f"Discard {safe(what)}?"):
             raise typer.Exit(0)
         answer = place.ask("discard", **chosen)
-        run.terminal.document(answer)
+        run.terminal.document({**answer, "database": str(place.database)})
         gone = answer["discarded"]
         run.terminal.step("ok" if gone else "skipped", "discarded", _numbers(gone) or "nothing")
         _missing(run, answer)
@@ -111,16 +113,15 @@ def _chosen(numbers: Sequence[int] | None, cause: str | None, *, every: bool) ->
 
 
 def _list(run: Run, *, cause: str | None = None, limit: int = 50) -> None:
-    place = reach(run)
+    place = reach(run, told=True)
     answer = place.ask("failed", cause=cause, limit=limit)
-    run.terminal.document(answer)
+    run.terminal.document({**answer, "database": str(place.database)})
     terminal, turns = run.terminal, answer["failed"]
-    terminal.say(terminal.faint(safe(f"From {place.words}")))
     if not turns:
         terminal.say("Nothing failed." if not answer["causes"] else f"Nothing of cause {safe(str(cause))} failed.")
         terminal.say("Next: aerobot db info")
         return
-    terminal.table(("N", "WHEN", "WHO", "CAUSE", "WHY", "TRIES"), [_row(turn) for turn in turns])
+    terminal.table(HEAD, _rows(turns, terminal.columns))
     every = sum(answer["causes"].values()) if cause is None else answer["causes"].get(cause, 0)
     if every > len(turns):
         terminal.say(f"{count(every - len(turns), 'more is', 'more are')} on the list: --limit 0")
@@ -129,10 +130,18 @@ def _list(run: Run, *, cause: str | None = None, limit: int = 50) -> None:
     terminal.say(f"Next: aerobot failed show {turns[0]['id']}")
 
 
-def _row(turn: Turn) -> tuple[str, ...]:
-    who = f"{short(turn['who'])} {turn['name']}"
-    tries = str(turn["attempts"])
-    return str(turn["id"]), moment(turn["failed_at"]), _cut(who, 14), turn["cause"], _cut(turn["error"], ROW), tries
+def _rows(turns: Sequence[Turn], columns: int) -> list[tuple[str, ...]]:
+    """The rows of the list; where they would be wider than the terminal, names and then reasons are cut."""
+    rows = [
+        (str(turn["id"]), moment(turn["failed_at"]), f"{short(turn['who'])} {safe(turn['name'])}", turn["cause"],
+         safe(turn["error"]), str(turn["attempts"]))
+        for turn in turns
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    free = columns - sum(widths) - 2 * (len(HEAD) - 1) + widths[2] + widths[4]
+    who = max(WHO, free - widths[4])
+    why = max(WHO, free - min(who, widths[2]))
+    return [(*row[:2], _cut(row[2], who), row[3], _cut(row[4], why), row[5]) for row in rows]
 
 
 def _show(run: Run, turn: Turn) -> None:

@@ -2,6 +2,7 @@
 
 import mimetypes
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 POLL = 0.1
 LATEST = 30
+UNHEARD = "No webhook is set: the message waits."
+CONNECT = "aerobot phone connect URL"
 
 
 def register(app: typer.Typer) -> None:
@@ -91,13 +94,16 @@ def _send(inner: typer.Typer) -> None:
                 if forwarded:
                     body["context"] = {"forwarded": True}
                 sent = found.post(f"phones/{quoted(phone)}/messages", body)
-            answered = _answers(found, phone, number, state["seq"], sent["wamid"], wait) if wait else []
+            answered = _answers(found, phone, number, sent["wamid"], wait) if wait else []
+            heard = bool(answered) or _heard(found, state, number)
         run.terminal.document({**sent, "phone": phone, "number": number, "replies": answered})
         run.terminal.say(f"--> {safe(name_of(state, phone))}  {safe(text or kind or str(file))}")
         show_messages(run.terminal, answered)
         if wait and not answered:
-            raise NoReplyError(f"No answer within {wait:g} s.", "aerobot phone chat shows what came since.")
-        if not wait:
+            raise _no_answer(wait, heard=heard)
+        if not heard:
+            run.terminal.say(f"{UNHEARD} {CONNECT}")
+        elif not wait:
             run.terminal.say("Next: aerobot phone chat          --wait 5 prints the answer")
 
 
@@ -119,12 +125,13 @@ def _tap(inner: typer.Typer) -> None:
             phone, number = choose_phone(state, from_), choose_bot(state, to)
             body = choice(state, phone, number, title)
             sent = found.post(f"phones/{quoted(phone)}/messages", {**body, "number": number})
-            answered = _answers(found, phone, number, state["seq"], sent["wamid"], wait) if wait else []
+            answered = _answers(found, phone, number, sent["wamid"], wait) if wait else []
+            heard = bool(answered) or _heard(found, state, number)
         run.terminal.document({**sent, "phone": phone, "number": number, "replies": answered})
         run.terminal.say(f"--> {safe(name_of(state, phone))}  [{safe(title)}]")
         show_messages(run.terminal, answered)
         if wait and not answered:
-            raise NoReplyError(f"No answer within {wait:g} s.", "aerobot phone chat shows what came since.")
+            raise _no_answer(wait, heard=heard)
 
 
 def _chat(inner: typer.Typer) -> None:
@@ -197,7 +204,7 @@ def _send_file(found: "Client", phone: str, number: str, file: Path, caption: st
     return found.post_file(f"phones/{quoted(phone)}/files", fields, file.name, data, mime_type)
 
 
-def _answers(found: "Client", phone: str, number: str, seq: int, wamid: str, patience: float) -> list[dict[str, Any]]:
+def _answers(found: "Client", phone: str, number: str, wamid: str, patience: float) -> list[dict[str, Any]]:
     """What the bot says after a message: until it has been silent for a moment, or the time is over."""
     until = time.monotonic() + patience
     answered: list[dict[str, Any]] = []
@@ -210,3 +217,14 @@ def _answers(found: "Client", phone: str, number: str, seq: int, wamid: str, pat
         quiet = quiet + 1 if now and len(now) == len(answered) else 0
         answered = now
     return answered
+
+
+def _heard(found: "Client", state: Mapping[str, Any], number: str) -> bool:
+    """Whether some webhook gets what is written; of a bot other than the main one that is not known, so it is yes."""
+    return number != state["numbers"][0]["number"] or bool(found.get("portal")["callback"])
+
+
+def _no_answer(wait: float, *, heard: bool) -> NoReplyError:
+    if heard:
+        return NoReplyError(f"No answer within {wait:g} s.", "aerobot phone chat shows what came since.")
+    return NoReplyError(f"No answer within {wait:g} s. {UNHEARD}", CONNECT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aerobot.cli.command import Run
 from aerobot.config import Settings, state_folder
 from aerobot.errors import AerobotError, ConfigError, NetworkError, RemoteError, UsageError
+from aerobot.terminal import safe
 
 if TYPE_CHECKING:
     from aerobot.host.record import HostRecord
@@ -35,10 +36,11 @@ class Reach(Protocol):
         """Who answers, in a sentence's part."""
 
 
-def reach(run: Run) -> Reach:
-    """The host of this database, else of this configuration; else the file; else the host that send-test would take.
+def reach(run: Run, *, told: bool = False) -> Reach:
+    """The host of this database, else of this configuration; else the file; else a host of this number, or a sandbox.
 
-    So a host of another project is asked only where there is nothing of this one's.
+    It is said whose data these are where they are not this folder's own file, and always with ``told``. Another
+    project's host is never asked: a ``ConfigError`` names it.
     """
     from aerobot.host import record
     from aerobot.runtime import database_path
@@ -46,19 +48,41 @@ def reach(run: Run) -> Reach:
     settings = run.settings()
     path = database_path(settings)
     hosts = record.running(state_folder(os.environ) / "hosts")
-    host = _own(hosts, settings, path)
-    if host is None and (path.exists() or not hosts):
+    place = _place(hosts, settings, path)
+    if told or place.database.resolve() != path.resolve():
+        run.terminal.say(run.terminal.faint(safe(f"From {place.words}")), hang=2)
+    return place
+
+
+def _place(hosts: "tuple[HostRecord, ...]", settings: Settings, path: Path) -> Reach:
+    from aerobot.host import record
+
+    config, number = str(settings.path) if settings.path else None, settings.text("whatsapp.phone_number_id")
+    same = tuple(host for host in hosts if Path(host.database).resolve() == path.resolve())
+    own = next((found[0] for found in (same, record.of_config(hosts, config)) if len(found) == 1), None)
+    if own is not None:
+        return _Running(own, path)
+    if path.exists() or not hosts:
         return _File(path)
-    if host is None:
-        config = str(settings.path) if settings.path else None
-        host = record.choose(hosts, config=config, phone_number_id=settings.text("whatsapp.phone_number_id"))
-    return _Running(host)
+    fits = record.of_config(hosts, config) or record.of_number(hosts, number)
+    if not fits and not config and not number:
+        fits = tuple(host for host in hosts if host.sandbox_secret is not None)
+    if not fits:
+        raise _strangers(hosts, path)
+    return _Running(record.choose(fits, config=config, phone_number_id=number), path)
 
 
-def _own(hosts: "tuple[HostRecord, ...]", settings: Settings, path: Path) -> "HostRecord | None":
-    same = [host for host in hosts if Path(host.database).resolve() == path.resolve()]
-    ours = [host for host in hosts if settings.path is not None and host.config == str(settings.path)]
-    return next((found[0] for found in (same, ours) if len(found) == 1), None)
+def _strangers(hosts: "tuple[HostRecord, ...]", path: Path) -> ConfigError:
+    """Only hosts of other projects run, and this one has no database: who they are, and how each is reached."""
+    whose = "the host that runs is" if len(hosts) == 1 else "the hosts that run are"
+    listed = "\n".join(f"pid {host.pid}, {host.engine}: {host.database}" for host in hosts)
+    ways = "If you mean it, go to its folder" if len(hosts) == 1 else "If you mean one of them, go to its folder"
+    files = [host.config for host in hosts if host.config]
+    named = f", add --config {files[0] if len(hosts) == 1 else 'FILE'}" if files else ""
+    return ConfigError(
+        f"There is no database {shown(path)} here, and {whose} not this folder's.",
+        f"{listed}\n{ways}{named},\nor set AEROBOT_SERVE_DATABASE to its database.",
+    )
 
 
 def shown(path: Path) -> str:
@@ -74,13 +98,17 @@ class _Running:
 
     running = True
 
-    def __init__(self, host: "HostRecord") -> None:
+    def __init__(self, host: "HostRecord", expected: Path) -> None:
         self._host = host
+        self._expected = expected
         self.database = Path(host.database)
 
     @property
     def words(self) -> str:
-        return f"the host that runs (pid {self._host.pid}, {self._host.engine})"
+        what = "sandbox" if self._host.sandbox_secret is not None else "host"
+        elsewhere = self.database.resolve() != self._expected.resolve()
+        where = f", whose data are in {shown(self.database)}" if elsewhere else ""
+        return f"the {what} that runs (pid {self._host.pid}, {self._host.engine}){where}"
 
     def ask(self, call: str, **given: object) -> Facts:
         import httpx

@@ -1,5 +1,6 @@
 """`aerobot serve`: the local host."""
 
+import asyncio
 import gc
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from aerobot.cli.command import RUN, Run, command
 from aerobot.cli.fields import Flags
 from aerobot.cli.limits import with_limits
 from aerobot.cli.stream import Stream
-from aerobot.cli.validate import NoValidate, check
+from aerobot.cli.validate import NoValidate, called, check
 from aerobot.cli.webhook import LiveNumber, TakeOver, agree, choose_level, registrar
 from aerobot.config import Settings, set_value, tracked_secrets
 from aerobot.errors import ConfigError, UsageError
@@ -27,7 +28,7 @@ Engine = Annotated[
 ]
 Register = Annotated[
     Literal["phone", "waba", "app", "no"] | None,
-    typer.Option("--register", help="Point Meta here while it runs, at this level; put back on exit."),
+    typer.Option("--register", help="Point Meta or the emulator here, at this level; put back on exit."),
 ]
 
 
@@ -106,15 +107,18 @@ def register(app: typer.Typer) -> None:
             },
             mends=True,
         )
+        from aerobot.runtime import Options, leaves_loopback
+
         engine = bot_file or settings.text("serve.engine")
-        public = tunnel or bool(settings.text("serve.public_url"))
-        if register not in (None, "no") and not public:
+        reached = tunnel or bool(settings.text("serve.public_url"))
+        asked = register not in (None, "no")
+        if asked and not reached and leaves_loopback(settings):
             raise UsageError("Meta can be pointed only at an address that it can reach.", "Add --tunnel.")
-        wish = _wish(run, settings, live_number=live_number, take_over=take_over, tunnel=tunnel) if public else None
+        wish = None
+        if reached or asked:
+            wish = _wish(run, settings, live_number=live_number, take_over=take_over, tunnel=tunnel)
         for warning in tracked_secrets(settings):
             run.terminal.warn(warning)
-        from aerobot.runtime import Options
-
         options = Options(engine=engine, tunnel=tunnel, register=wish, worker=not no_worker)
         raise typer.Exit(
             running.run(run.terminal, _serve(run.terminal, settings, options, texts=texts, validate=not no_validate))
@@ -140,7 +144,7 @@ def _wish(run: Run, settings: Settings, *, live_number: bool, take_over: bool, t
 
 
 async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, texts: bool, validate: bool) -> int:
-    from aerobot.runtime import Host, settings_bot
+    from aerobot.runtime import Host, leaves_loopback, settings_bot
 
     show = Stream(terminal, texts=texts)
     host = Host(settings, options, show)
@@ -155,11 +159,22 @@ async def _serve(terminal: Terminal, settings: Settings, options: "Options", *, 
             show(ready)
         else:
             number = host.registration.record.display if host.registration else ""
-            _ready(terminal, settings, ready, number="".join(c for c in number if c.isdigit()))
+            if validate and not number and not leaves_loopback(settings):
+                await _connects(terminal, settings, ready)
+            digits = "".join(c for c in number if c.isdigit())
+            _ready(terminal, settings, ready, number=digits, answers=options.worker)
     except BaseException:
         await host.stop()
         raise
     return await running.until_stopped(host.stop, host.abandon)
+
+
+async def _connects(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:
+    """Where an emulator calls nobody: the command that points it here."""
+    callback = await asyncio.to_thread(called, settings)
+    if ready.bots and callback == "":
+        terminal.step("warning", "WhatsApp", "Nothing is sent here yet:")
+        terminal.say(f"aerobot phone connect {ready.webhook_url}")
 
 
 def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) -> None:
@@ -171,7 +186,7 @@ def _head(terminal: Terminal, settings: Settings, engine: str, *, tunnel: bool) 
     terminal.say(f"aerobot {__version__}  {engine}{reload}{profile}  number {number or 'none yet'}  {where}", hang=2)
 
 
-def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str) -> None:
+def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, number: str, answers: bool) -> None:
     """What listens where, and what to do next; ``number`` has digits where Meta was pointed here."""
     from aerobot.runtime import leaves_loopback
 
@@ -191,9 +206,18 @@ def _ready(terminal: Terminal, settings: Settings, ready: events.Ready, *, numbe
         )
     if ready.public_url and not number and settings.secret("whatsapp.verify_token"):
         _portal(terminal, settings, ready)
-    real = number and leaves_loopback(settings)
-    first = f"Write to https://wa.me/{number}" if real else 'Try: aerobot send-test "Hi"'
-    terminal.say(f"Ready. {first}          Stop: Ctrl-C")
+    terminal.say(f"Ready. {_first(settings, number, answers=answers)}          Stop: Ctrl-C")
+
+
+def _first(settings: Settings, number: str, *, answers: bool) -> str:
+    """What to try first."""
+    from aerobot.runtime import leaves_loopback
+
+    if not answers:
+        return "It only receives; what waits: aerobot db info"
+    if not number:
+        return 'Try: aerobot send-test "Hi"'
+    return f"Write to https://wa.me/{number}" if leaves_loopback(settings) else 'Try: aerobot phone send "Hi" --wait 5'
 
 
 def _portal(terminal: Terminal, settings: Settings, ready: events.Ready) -> None:

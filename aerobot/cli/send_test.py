@@ -87,7 +87,8 @@ def register(app: typer.Typer) -> None:
         """Try one message: a signed webhook goes in, the reply is printed.
 
         It enters a running `aerobot serve` or `sandbox` as Meta's would, apart from real users. Replies are kept,
-        not sent to WhatsApp, unless --deliver says so. Exit: 0 answered, 4 refused, 5 nothing listens, 6 no reply.
+        not sent to WhatsApp, be it Meta's or emulated, unless --deliver says so.
+        Exit: 0 answered, 4 refused, 5 nothing listens, 6 no reply.
         """
         if deliver and not sender:
             raise UsageError("--deliver sends to a real person: say to whom, with --from NUMBER.")
@@ -189,6 +190,11 @@ def _to_local(run: Run, wanted: Wanted) -> None:
         config=str(settings.path) if settings.path else None,
         phone_number_id=settings.text("whatsapp.phone_number_id"),
     )
+    if not host.worker and not wanted.curl:
+        raise NoReplyError(
+            f"The host that runs (pid {host.pid}) has no worker: nothing it takes is answered. Nothing was sent.",
+            "Start it without --no-worker: aerobot serve",
+        )
     wamid = webhooks.new_wamid(random.SystemRandom())
     channel = probe.TestChannel(host)
     announced = channel.announce(
@@ -221,15 +227,15 @@ def _to_local(run: Run, wanted: Wanted) -> None:
     terminal.document({"answered": answered, "bot_id": announced.bot_id, "wamid": wamid, **verdict})
     probe.judged(verdict, waited=timeout, describe=lambda seconds: f"{seconds:g} s")
     terminal.say(
-        f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']} ms). {_where(announced, wanted)}"
+        f"Answered in {verdict['milliseconds']} ms (bot {verdict['engine_ms']} ms). {_where(announced, body)}"
     )
 
 
-def _where(announced: Any, wanted: Wanted) -> str:
+def _where(announced: Any, body: bytes) -> str:
     """Who got the reply, in plain words."""
     if announced.capture:
         return "Kept here: nothing was sent to WhatsApp."
-    return "Really sent to WhatsApp." if wanted.deliver else "Shown on the emulated phone: nobody real got it."
+    return f"Graph took it, for {short(_sender(body))}."
 
 
 def _answered(verdict: Any) -> bool:
@@ -260,12 +266,14 @@ def _sender(body: bytes) -> str:
 
 
 def _refused(status: int, settings: Settings, host: Any, *, signed: bool) -> RemoteError:
-    ours = f'profile "{settings.profile}"' if settings.profile else (settings.path.name if settings.path else "no file")
-    theirs = f'profile "{host.profile}"' if host.profile else (host.config or "no file")
+    ours = f'profile "{settings.profile}"' if settings.profile else str(settings.path or "no aerobot.toml")
+    theirs = f'profile "{host.profile}"' if host.profile else host.config
+    started = f"with {theirs}" if theirs else "without an aerobot.toml, with what its environment had"
     if status == 401 and not signed:
-        hint = f"The host checks signatures and {ours} has no whatsapp.app_secret. The host runs {theirs}."
+        unset = f"whatsapp.app_secret is not set here ({ours})"
+        hint = f"The host checks signatures, and {unset}.\nIt was started {started}."
     elif status in (401, 403):
-        hint = f"This command signs with the app secret of {ours}; the host runs {theirs}."
+        hint = f"This command signs with the app secret that is set here ({ours}).\nThe host was started {started}."
     else:
         hint = "The host's own output says why."
     return RemoteError(f"Refused with {status}.", hint, status=status)

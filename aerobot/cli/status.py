@@ -9,6 +9,7 @@ import typer
 
 from aerobot.cli.account import until
 from aerobot.cli.command import OPERATE, Run, command
+from aerobot.cli.moments import count
 from aerobot.config import Settings, state_folder
 from aerobot.errors import AerobotError, NetworkError
 from aerobot.terminal import safe
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
             document = _gathered(context, settings)
         run.terminal.document(document)
         for topic, words in _screen(document):
-            run.terminal.result(f"{topic:<10}{safe(words)}".rstrip())
+            run.terminal.result(f"{topic:<10}{safe(words)}".rstrip(), hang=10)
         run.terminal.say(f"Next: {_next(document)}")
 
 
@@ -54,6 +55,7 @@ def _gathered(context: "Context", settings: Settings) -> Facts:
             "bot": there.result(),
             **_split(meta.result()),
             "hosts": _hosts(),
+            "failed": _failed(context, settings),
         }
 
 
@@ -127,11 +129,27 @@ def _hosts() -> list[Facts]:
             "public_url": host.public_url,
             "config": host.config,
             "profile": host.profile,
+            "worker": host.worker,
             "sandbox": host.sandbox_secret is not None,
             "started_at": host.started_at,
         }
         for host in record.running(state_folder(os.environ) / "hosts")
     ]
+
+
+def _failed(context: "Context", settings: Settings) -> int | None:
+    """How many turns stand on the failed list; ``None`` where there is no database, or it cannot be read."""
+    from pathlib import Path
+
+    from aerobot.runtime import database_path
+    from aerobot.store import sqlite_file
+
+    host = context.host()
+    try:
+        path = Path(host.database) if host else database_path(settings)
+        return sqlite_file.failed(path) if path.exists() else None
+    except AerobotError:
+        return None
 
 
 # -- the screen ----------------------------------------------------------------------------------------------
@@ -151,6 +169,7 @@ def _screen(found: Facts) -> list[tuple[str, str]]:
         ("number", _line(found["number"], "id", _number_line)),
         ("callback", _callback_line(found)),
         *(hosts or [("host", "none runs here")]),
+        *([("failed", f"{count(found['failed'], 'turn')}: aerobot failed")] if found["failed"] else []),
     ]
 
 
@@ -184,11 +203,14 @@ def _callback_line(found: Mapping[str, Any]) -> str:
 def _host_line(host: Mapping[str, Any]) -> str:
     kind = "sandbox " if host["sandbox"] else ""
     where = host["public_url"] or host["local_url"]
-    return f"{kind}pid {host['pid']}, {host['engine']}, {where}"
+    silent = "" if host["worker"] else ", no worker: nobody is answered"
+    return f"{kind}pid {host['pid']}, {host['engine']}, {where}{silent}"
 
 
 def _next(found: Mapping[str, Any]) -> str:
     if found["login"]["state"] == "expired":
         return "aerobot login"
     nothing = all(found[part]["state"] == "not set" for part in ("bot", "number"))
+    if found["failed"]:
+        return "aerobot failed"
     return "aerobot init" if nothing and not found["hosts"] else "aerobot doctor"

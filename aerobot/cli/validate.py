@@ -111,6 +111,17 @@ def check(terminal: Terminal, settings: Settings, *, undone: str = "") -> None:
             show(terminal, finding, topic="WhatsApp" if finding.topic == "number" else "")
 
 
+def called(settings: Settings) -> str | None:
+    """The address that Meta calls for the settings' number, empty where there is none; ``None``: it cannot be asked."""
+    secrets = settings.secret("whatsapp.access_token"), settings.secret("whatsapp.app_secret")
+    try:
+        with admin_of(settings, *secrets, settings.text("whatsapp.app_id")) as admin:
+            force = admin.number(settings.text("whatsapp.phone_number_id")).callbacks.in_force
+    except AerobotError:
+        return None
+    return force.url if force else ""
+
+
 class _Look(threading.Thread):
     """The look in a thread of its own, which nobody has to wait for: one address after another may be tried."""
 

@@ -65,7 +65,9 @@ def _wider(callbacks: Callbacks, there: Callback) -> str:
 def _set_one(context: Context) -> str:
     if context.place() == "aerostack":
         return "aerobot activate --register phone"
-    return "aerobot serve --tunnel --register phone"
+    if not is_loopback(context.settings.text("whatsapp.graph_url")):
+        return "aerobot serve --tunnel --register phone"
+    return "aerobot phone connect URL (which serve prints)" if context.host() else "aerobot serve --register phone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

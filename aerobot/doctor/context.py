@@ -41,10 +41,14 @@ class Context(Remotes):
 
     @once
     def hosts(self) -> tuple[record.HostRecord, ...]:
-        """The hosts that run here for this number or this configuration, the newest first; a sandbox is none."""
-        number, path = self.settings.text("whatsapp.phone_number_id"), str(self.settings.path or "")
-        found = [r for r in record.running(state_folder(self.environ) / "hosts") if r.sandbox_secret is None]
-        fits = [r for r in found if number in r.phone_number_ids] or [r for r in found if path and r.config == path]
+        """The hosts that run here for this number or this configuration, the newest first.
+
+        A sandbox counts only for its own number: that of the command beside it (``--exec``).
+        """
+        found = record.running(state_folder(self.environ) / "hosts")
+        real = tuple(r for r in found if r.sandbox_secret is None)
+        fits = record.of_number(found, self.settings.text("whatsapp.phone_number_id"))
+        fits = fits or record.of_config(real, str(self.settings.path or ""))
         return tuple(sorted(fits, key=lambda r: -r.started_at))
 
     def host(self) -> record.HostRecord | None:

@@ -28,6 +28,8 @@ def live(context: Context) -> Finding:
         return _at_aerostack(context)
     if host is None:
         raise Skip("no host here whose events could be followed", "aerobot serve")
+    if not host.worker:
+        raise Skip("the host has no worker: nobody would be answered", "aerobot serve")
     return asyncio.run(_here(context, host))
 
 

@@ -10,6 +10,7 @@ from aerobot.doctor.outcome import ok, skipped
 from aerobot.doctor.remotes import Skip
 from aerobot.graph_admin import Finding, verdicts
 from aerobot.graph_admin.finding import finding
+from aerobot.secret import is_loopback
 
 LITTLE_SPACE = 200 * 1024 * 1024
 """Bytes: a disk with less is a warning."""
@@ -33,6 +34,15 @@ def running(context: Context) -> Finding:
     return ok("host_running", "host", seen)
 
 
+def worker(context: Context) -> Finding:
+    """Whether the host answers what it takes."""
+    host = context.host()
+    if host is None or host.worker:
+        return ok("worker_runs", "host", "")
+    seen = f"pid {host.pid} has no worker (--no-worker): messages are kept, nobody is answered"
+    return finding("worker_missing", "host", "warning", seen, "Start it without --no-worker: aerobot serve")
+
+
 def store(context: Context) -> Finding:
     """Whether the store can be written and has room, and what waits in it."""
     host = context.host()
@@ -50,6 +60,20 @@ def store(context: Context) -> Finding:
     return ok("store_works", "store", f"{path.name}, {' and '.join(waiting) or 'nothing'} waiting")
 
 
+def failed(context: Context) -> Finding:
+    """Whether turns wait on the failed list, which nobody is answered for until somebody looks."""
+    from aerobot.store import sqlite_file
+
+    host = context.host()
+    if host is None:
+        raise Skip("the host first")
+    turns = sqlite_file.failed(Path(host.database)) or 0
+    if not turns:
+        return ok("none_failed", "store", "none failed")
+    seen = f"{turns} {'turns' if turns > 1 else 'turn'} on the failed list: nobody was answered"
+    return finding("turns_failed", "store", "warning", seen, "aerobot failed")
+
+
 def engine(context: Context) -> Finding:
     """Whether the bot that answers could be loaded."""
     about = context.about_host()
@@ -59,8 +83,12 @@ def engine(context: Context) -> Finding:
 
 
 def clock(context: Context) -> Finding:
-    """Whether this machine's clock agrees with Graph's ``Date``."""
-    return verdicts.clock(context.graph().skew)
+    """Whether this machine's clock agrees with Graph's ``Date``; a Graph on this machine has an emulator's clock."""
+    found = verdicts.clock(context.graph().skew)
+    if found.state in ("ok", "skipped") or not is_loopback(context.settings.text("whatsapp.graph_url")):
+        return found
+    off = found.seen.partition(":")[0]
+    return ok("clock_emulated", "clock", f"{off} Graph, which is on this machine: its clock was moved")
 
 
 def window(context: Context) -> Finding:

@@ -120,7 +120,7 @@ class Python:
         self._running[turn.id] = (task, answer)
         try:
             return replies([item async for item in answer] if inspect.isasyncgen(answer) else await answer)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             raise self._explained(error) from error
         except asyncio.CancelledError as error:
             if task.cancelling():

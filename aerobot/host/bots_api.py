@@ -226,6 +226,10 @@ def _check(given: Mapping[str, object]) -> None:
 def _check_config(config: object) -> None:
     if config is not None and not isinstance(config, Mapping):
         raise Refusal(400, "VALIDATION_ERROR", "platform_config must be an object")
+    masked_ones = [name for name, value in (config or {}).items() if value == MASK]
+    if masked_ones:
+        words = f"platform_config.{masked_ones[0]} is {MASK}: give it in clear"
+        raise Refusal(400, "VALIDATION_ERROR", words)
     number = config.get("phone_number_id") if isinstance(config, Mapping) else None
     if number is not None and not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise Refusal(400, "VALIDATION_ERROR", "platform_config.phone_number_id must be digits")

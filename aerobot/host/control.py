@@ -52,7 +52,6 @@ class PrivateListener:
         token: Secret,
         allowed_hosts: tuple[str, ...],
         doing: Callable[[int], str],
-        emulated: bool,
         about: Callable[[], Mapping[str, object]],
         tell: Callable[[str], None] = lambda words: None,
         limits: Limits = LIMITS,
@@ -64,7 +63,6 @@ class PrivateListener:
         self._token = token
         self._allowed = frozenset(("127.0.0.1", "localhost", "::1", *allowed_hosts))
         self._doing = doing
-        self._emulated = emulated
         self._about = about
         self.gate = Gate(limits, tell)
         self._followers: set[asyncio.Queue[events.Event]] = set()
@@ -240,7 +238,7 @@ class PrivateListener:
         if not isinstance(wamid, str) or not wamid:
             raise Refusal(400, "VALIDATION_ERROR", "wamid is required")
         bot = self._chosen(document)
-        capture = not (self._emulated or document.get("deliver") is True)
+        capture = document.get("deliver") is not True
         await self._store.announce(bot.id, wamid, capture=capture, ttl_ms=3_600_000)
         return web.json_response(
             {"bot_id": bot.id, "phone_number_id": bot.phone_number_id, "capture": capture, "timeout_ms": bot.timeout_ms}

@@ -52,7 +52,10 @@ class Reader:
         self._debounce_ms = debounce_ms
         self._expected = 0
         self._there = asyncio.Event()
-        self._all_read = asyncio.Event()
+        self._went_on = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._waiting = 0
+        self._taking = False
         self._troubled = False
 
     def expect(self) -> None:
@@ -79,18 +82,34 @@ class Reader:
                 await asyncio.sleep(self._again)
 
     async def drain(self, seconds: float) -> bool:
-        """Wait until all that has arrived by now is read; false where that takes longer."""
-        self._all_read.clear()
+        """Wait until all that has arrived by now is read, without rests meanwhile; false where that takes longer."""
+        last = await self._store.last_arrival()
+        self._waiting += 1
+        self._hurry.set()
         self._there.set()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
-                await self._all_read.wait()
-        return self._all_read.is_set()
+                while not await self._has_read(last):
+                    self._went_on.clear()
+                    await self._went_on.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._hurry.clear()
+        return True
 
-    async def read_all(self) -> None:
-        """Read what is there, and no more: for whoever looks at a store that no host has open."""
+    async def _has_read(self, last: int) -> bool:
+        """Whether it is read, and told."""
+        oldest = await self._store.unread(1)
+        return not self._taking and (not oldest or oldest[0].id > last)
+
+    async def read_all(self, seconds: float = 0.0) -> bool:
+        """Read what is there, however long it takes: for whoever looks at a store that no host has open."""
         while await self._some():
             pass
+        return True
 
     async def _read_on(self) -> None:
         """Read some of what is there, or wait for something to be there."""
@@ -98,20 +117,26 @@ class Reader:
         loop, before = asyncio.get_running_loop(), self._expected
         began = loop.time()
         if not await self._some():
-            if not self._there.is_set():
-                self._all_read.set()
+            self._went_on.set()
             await self._there.wait()
-        else:
-            took = loop.time() - began
-            await asyncio.sleep(GLANCE)
-            if self._expected > before:
-                await asyncio.sleep(min(SHARE * took, LONGEST_REST))
+            return
+        took = loop.time() - began
+        self._went_on.set()
+        await asyncio.sleep(GLANCE)
+        if self._expected > before:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(SHARE * took, LONGEST_REST)):
+                    await self._hurry.wait()
 
     async def _some(self) -> bool:
         """Read the oldest; false where there is nothing."""
-        arrivals = await self._store.unread(MOST)
-        if arrivals:
-            await self._take([await self._read(arrival) for arrival in arrivals])
+        self._taking = True
+        try:
+            arrivals = await self._store.unread(MOST)
+            if arrivals:
+                await self._take([await self._read(arrival) for arrival in arrivals])
+        finally:
+            self._taking = False
         return bool(arrivals)
 
     async def _read(self, arrival: Arrival) -> Delivery:

@@ -11,7 +11,10 @@ from aerobot.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRecord:
-    """One running host. ``sandbox_secret`` is the app secret of an emulated Meta, with which send-test may sign."""
+    """One running host. ``sandbox_secret`` is the app secret of an emulated Meta, with which send-test may sign.
+
+    Without a ``worker`` it only receives (``serve --no-worker``).
+    """
 
     pid: int
     private_url: str
@@ -25,6 +28,7 @@ class HostRecord:
     database: str
     started_at: int
     sandbox_secret: Secret | None = None
+    worker: bool = True
 
 
 def write(folder: Path, record: HostRecord) -> Path:
@@ -50,6 +54,16 @@ def running(folder: Path) -> tuple[HostRecord, ...]:
     return tuple(found)
 
 
+def of_config(records: Sequence[HostRecord], config: str | None) -> tuple[HostRecord, ...]:
+    """The hosts that read this configuration file; none where there is no file."""
+    return tuple(r for r in records if config and r.config == config)
+
+
+def of_number(records: Sequence[HostRecord], phone_number_id: str) -> tuple[HostRecord, ...]:
+    """The hosts that serve this number; none where there is no number."""
+    return tuple(r for r in records if phone_number_id and phone_number_id in r.phone_number_ids)
+
+
 def choose(records: Sequence[HostRecord], *, config: str | None, phone_number_id: str) -> HostRecord:
     """The host that is meant: the only one, else that of this configuration, else that of this number.
 
@@ -59,10 +73,7 @@ def choose(records: Sequence[HostRecord], *, config: str | None, phone_number_id
         raise NetworkError("No local host is running.", "Start one: aerobot serve, or aerobot sandbox.")
     if len(records) == 1:
         return records[0]
-    for fits in (
-        [r for r in records if config and r.config == config],
-        [r for r in records if phone_number_id and phone_number_id in r.phone_number_ids],
-    ):
+    for fits in (of_config(records, config), of_number(records, phone_number_id)):
         if len(fits) == 1:
             return fits[0]
     names = "\n".join(f"{r.private_url}  pid {r.pid}  {r.engine}  {r.config or 'no file'}" for r in records)

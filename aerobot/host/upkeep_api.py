@@ -28,6 +28,8 @@ MOST = 10_000
 """Rows that one answer has at most, and turns that one retry takes."""
 AT_ONCE = 100
 """Turns that one commit opens again."""
+SOON, WHOLLY = 1.0, 120.0
+"""Seconds to read what has arrived: before something is shown, and before a person is erased."""
 DAY_MS = 86_400_000
 REST_SECONDS = 0.01
 """The pause after each batch of a sweep."""
@@ -37,8 +39,8 @@ _Given = Mapping[str, object]
 class UpkeepApi:
     """What is done to a store beside the hot path.
 
-    ``read_up`` reads what has arrived: a person's data is in it too. ``wake`` tells a worker that there is something
-    to do.
+    ``read_up`` reads what has arrived, if so many seconds are enough: a person's data is in it too. ``wake`` tells a
+    worker that there is something to do.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class UpkeepApi:
         upkeep: Upkeep,
         *,
         now: Callable[[], int],
-        read_up: Callable[[], Awaitable[object]],
+        read_up: Callable[[float], Awaitable[bool]],
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._upkeep = upkeep
@@ -59,14 +61,14 @@ class UpkeepApi:
     async def conversations(self, given: _Given) -> dict[str, object]:
         """``who`` (a number, last digits, an id, a name), ``limit`` → who there is, the latest first."""
         limit = _whole(given, "limit", default=50)
-        await self._read_up()
+        await self._read_up(SOON)
         people = await self._upkeep.people(str(given.get("who") or ""), conversation_id=None, limit=limit)
         return {"conversations": [_person(person) for person in people]}
 
     async def conversation(self, given: _Given) -> dict[str, object]:
         """``id``, ``limit`` → one conversation and the last things said in it."""
         number = _whole(given, "id")
-        await self._read_up()
+        await self._read_up(SOON)
         people = await self._upkeep.people("", conversation_id=number, limit=1)
         if not people:
             raise _no_conversation(number)
@@ -76,7 +78,9 @@ class UpkeepApi:
     async def forget(self, given: _Given) -> dict[str, object]:
         """``id`` → how much was erased."""
         number = _whole(given, "id")
-        await self._read_up()
+        if not await self._read_up(WHOLLY):
+            words = "Webhook requests that may name this person are not read yet; nothing was erased: try again"
+            raise Refusal(503, "NOT_READ_YET", words)
         gone = await self._upkeep.forget(number)
         if gone is None:
             raise _no_conversation(number)

@@ -126,7 +126,7 @@ class Host:
         self._leave_record()
         if self.options.tunnel:
             await self._open_tunnel(bot)
-        await self._meta.register(bot, self.public_url, proven=self._watch is not None)
+        await self._meta.register(bot, self.origin, proven=self._watch is not None)
         self.public.ready = self._started = True
         bots = tuple(b.id for b in self.roster.all())
         return events.Ready(
@@ -193,13 +193,12 @@ class Host:
             upkeep=UpkeepApi(
                 self.store.upkeep,
                 now=self.store.now,
-                read_up=lambda: self.reader.drain(READ_GRACE),
+                read_up=self.reader.drain,
                 wake=self.worker.wake,
             ),
             token=self.token,
             allowed_hosts=settings.get("serve.allowed_hosts"),
             doing=self.engine.doing,
-            emulated=self.sender.to_emulator,
             about=self._about,
             tell=lambda words: self._notice("warning", "private", words),
         )
@@ -274,6 +273,7 @@ class Host:
     def _about(self) -> dict[str, Any]:
         return {
             "engine": self.engine.name,
+            "worker": self.options.worker,
             "webhook_origin": self.origin,
             "public_url": self.public_url,
             "bots": [bot.id for bot in self.roster.all()],
@@ -299,6 +299,7 @@ class Host:
                 database=str(self.store.path),
                 started_at=self.store.now(),
                 sandbox_secret=self.settings.secret("whatsapp.app_secret") if self.options.sandbox else None,
+                worker=self.options.worker,
             ),
         )
 

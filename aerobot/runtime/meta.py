@@ -38,17 +38,16 @@ class MetaSide:
         good = done is not None and done.done() and not done.cancelled() and done.exception() is None
         return done.result() if done is not None and good else None
 
-    async def register(self, bot: HostedBot | None, public_url: str | None, *, proven: bool) -> None:
-        """Point Meta at the public address, once it is proven; or put back what a crashed run has left."""
+    async def register(self, bot: HostedBot | None, origin: str, *, proven: bool) -> None:
+        """Point Meta at this host's address, once it is proven; or put back what a crashed run has left."""
         wish = self._options.register
         if wish is None or bot is None:
             if bot is not None and not self._options.sandbox:
                 await self._finish_leftover(bot.phone_number_id)
             return
-        assert public_url is not None
         if not proven:
-            await self._prove_public(bot, public_url)
-        url = f"{public_url}{path_of(bot.id)}"
+            await self._prove_public(bot, origin)
+        url = f"{origin}{path_of(bot.id)}"
         self._bot = bot
         loop = asyncio.get_running_loop()
 

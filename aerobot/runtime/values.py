@@ -113,7 +113,7 @@ def database_path(settings: Settings) -> Path:
             "Give a path or sqlite:///path.",
         )
     remedy = "serve.database names a file, or one that is not there yet."
-    return kept_in((settings.folder / at_home(Path(given), remedy)).absolute(), remedy)
+    return kept_in((settings.folder / at_home(Path(given), remedy)).resolve(), remedy)
 
 
 def limits(settings: Settings, notice: Callable[[str, str, str], None]) -> "Limits":
@@ -151,7 +151,7 @@ def check_exposure(settings: Settings, options: Options, bot: HostedBot | None) 
             "Without whatsapp.app_secret anybody who finds the address could pose as Meta.",
             "Set it (Meta > App settings > Basic), or accept the risk with --allow-unsigned.",
         )
-    if options.register and not (options.tunnel or public_url):
+    if options.register and not (options.tunnel or public_url) and leaves_loopback(settings):
         raise ConfigError(
             "Meta can be pointed only at an address that it can reach.", "Add --tunnel, or --public-url URL."
         )

@@ -231,6 +231,12 @@ class Store(Protocol):
     async def unread(self, most: int) -> tuple[Arrival, ...]:
         """The oldest requests that nobody has read; the first, and up to ``most`` while they are small together."""
 
+    async def unread_before(self, at: int) -> bool:
+        """Whether a request that came by then is not read yet."""
+
+    async def last_arrival(self) -> int:
+        """The id of the latest request, read or not."""
+
     async def record(self, deliveries: Sequence[Delivery]) -> tuple[tuple[Outcome, ...], ...]:
         """Commit what requests hold, in this order, all or none; one that was recorded before has no outcomes."""
 

@@ -35,6 +35,7 @@ class SqliteStore:
         self._clock = clock
         self._threads = Threads(path)
         self._lock: object | None = None
+        self._arrivals = 0
         self.upkeep = SqliteUpkeep(path, self._threads, clock)
 
     def now(self) -> int:
@@ -47,9 +48,11 @@ class SqliteStore:
         Raises ``ConfigError`` where another host has it, where it is no database, of a newer version, or not writable.
         """
         self._take_folder()
-        self._lock = _locked(self.path)
+        self._lock = _locked(self.path.resolve())  # whatever name the file goes by
         try:
-            self._threads.start(_ready(self.path, self._clock()))
+            db = _ready(self.path, self._clock())
+            self._arrivals = db.execute("SELECT COALESCE(MAX(id), 0) FROM arrivals").fetchone()[0]
+            self._threads.start(db)
         except sqlite3.Error as error:
             self._unlock()
             raise ConfigError(
@@ -88,12 +91,21 @@ class SqliteStore:
 
     async def receive(self, bot: HostedBot, body: bytes, *, signed: bool) -> None:
         """Commit one webhook request as it came."""
-        row = (bot.id, bot.phone_number_id, bot.active, signed, self._clock(), body)
+        self._arrivals += 1  # no id is given twice while the file is open, though the table is empty at times
+        row = (self._arrivals, bot.id, bot.phone_number_id, bot.active, signed, self._clock(), body)
         await self._threads.write(lambda db: inbox.receive(db, row), brief=len(body) <= BRIEF_BYTES)
 
     async def unread(self, most: int) -> tuple[Arrival, ...]:
         """The oldest requests that nobody has read."""
         return self._threads.glance(lambda db: inbox.unread(db, most, BRIEF_BYTES))
+
+    async def unread_before(self, at: int) -> bool:
+        """Whether a request that came by then is not read yet."""
+        return self._threads.glance(lambda db: inbox.unread_before(db, at))
+
+    async def last_arrival(self) -> int:
+        """The id of the latest request."""
+        return self._arrivals
 
     async def record(self, deliveries: Sequence[Delivery]) -> tuple[tuple[Outcome, ...], ...]:
         """Commit what requests hold."""

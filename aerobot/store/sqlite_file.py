@@ -61,9 +61,7 @@ def info(path: Path) -> Info:
             for name, table in TABLES.items()
         }
         unread = db.execute("SELECT COUNT(*) FROM arrivals").fetchone()[0] if version > 2 else 0
-        failed = None
-        if version > 1:
-            failed = db.execute("SELECT COUNT(*) FROM turns WHERE failed_at IS NOT NULL").fetchone()[0]
+        failed = _failed(db, version)
     return Info(
         path=path,
         size=sum(file.stat().st_size for file in (path, path.with_name(path.name + "-wal")) if file.exists()),
@@ -77,6 +75,18 @@ def info(path: Path) -> Info:
         waiting_parts=waiting["parts"],
         failed=failed,
     )
+
+
+def failed(path: Path) -> int | None:
+    """How many turns stand on a database's failed list, as ``Info.failed``; ``ConfigError`` as for ``info``."""
+    with _reading(path) as (db, version):
+        return _failed(db, version)
+
+
+def _failed(db: sqlite3.Connection, version: int) -> int | None:
+    if version < 2:
+        return None
+    return int(db.execute("SELECT COUNT(*) FROM turns WHERE failed_at IS NOT NULL").fetchone()[0])
 
 
 def backup(path: Path, target: Path) -> int:

@@ -17,21 +17,21 @@ _PREFERENCE = ("user_id", "phone", "parent_user_id")
 """Which identity finds the conversation first: the narrowest name of a person."""
 
 
-Row = tuple[str, str, bool, bool, int, bytes]
-"""An arrival but for its id: bot id, number, whether the bot is active, whether it was signed, when, the body."""
-_COLUMNS = "bot_id, number, active, signed, received_at, body"
+Row = tuple[int, str, str, bool, bool, int, bytes]
+"""An arrival: its id, bot id, number, whether the bot is active, whether it was signed, when, the body."""
+_COLUMNS = "id, bot_id, number, active, signed, received_at, body"
 
 
 def receive(db: sqlite3.Connection, row: Row) -> None:
     """Store one webhook request as it came."""
-    db.execute(f"INSERT INTO arrivals ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+    db.execute(f"INSERT INTO arrivals ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
 
 
 def unread(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Arrival, ...]:
     """The oldest requests that were not read yet."""
     found: list[Arrival] = []
     size = 0
-    rows = db.execute(f"SELECT id, {_COLUMNS} FROM arrivals ORDER BY id LIMIT ?", (most,))  # noqa: S608
+    rows = db.execute(f"SELECT {_COLUMNS} FROM arrivals ORDER BY id LIMIT ?", (most,))  # noqa: S608
     for id_, bot_id, number, active, signed, received_at, body in rows:
         size += len(body)
         if found and size > most_bytes:
@@ -45,9 +45,17 @@ def unread(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Arrival,
     return tuple(found)
 
 
+def unread_before(db: sqlite3.Connection, at: int) -> bool:
+    """Whether the oldest request that was not read came by then."""
+    row = db.execute("SELECT received_at FROM arrivals ORDER BY id LIMIT 1").fetchone()
+    return row is not None and row["received_at"] <= at
+
+
 def record(db: sqlite3.Connection, deliveries: Sequence[Delivery], now: int) -> tuple[tuple[Outcome, ...], ...]:
-    """Store what requests hold, each in its turn."""
-    return tuple(_delivery(db, one, now if one.received_at is None else one.received_at) for one in deliveries)
+    """Store what requests hold, each in its turn; one that came before the clock was moved back came now."""
+    return tuple(
+        _delivery(db, one, now if one.received_at is None else min(one.received_at, now)) for one in deliveries
+    )
 
 
 def _delivery(db: sqlite3.Connection, delivery: Delivery, now: int) -> tuple[Outcome, ...]:

@@ -27,13 +27,19 @@ async def queued(path: Path, *, patience: float = PATIENCE) -> AsyncIterator[Non
     ``ConfigError`` names who is still at work after ``patience`` seconds. Where no note can be left beside the
     database there is no queue: ``open`` says what is wrong there.
     """
-    note = path.with_name(path.name + ".queue")
+    note = _note(path)
     lock = await _lock(path, note, time.monotonic() + patience) if path.parent.is_dir() else None
     try:
         yield
     finally:
         if lock is not None:
             lock.release()
+
+
+def _note(path: Path) -> Path:
+    """Beside the file itself, whatever name it goes by."""
+    real = path.resolve()
+    return real.with_name(real.name + ".queue")
 
 
 async def _lock(path: Path, note: Path, ends: float) -> "BaseFileLock | None":

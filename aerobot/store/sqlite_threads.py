@@ -32,8 +32,10 @@ BRIEF_PER_COMMIT = 128
 
 QUICK = 0.0005
 """Seconds: where commits take less, the loop waits for them itself, for to hand one over takes as long."""
-LOG_CHANGES = 1_000
-"""Changed rows after which the log is written into the database: a few megabytes of it."""
+LOG_CHANGES = 4_000
+"""Changed rows after which the log is written into the database: some ten megabytes, in which most pages stand several
+times, and are written once.
+"""
 LOCKED_MS = 5_000
 """How long the writer waits for another program's lock; the loop does not wait at all."""
 

@@ -160,6 +160,28 @@ async def test_what_cannot_be_written_is_not_acknowledged(desk: Desk, backend: S
     assert await answered(desk) == ["before", "after"]
 
 
+async def test_no_id_is_given_twice(desk: Desk) -> None:
+    """Though all is read and the table empty: whoever waits for what had arrived by then waits for that alone."""
+    await arrive(desk, "one", "two")
+    last = await desk.store.last_arrival()
+    await Reader(store=desk.store).read_all()
+    await arrive(desk, "three")
+    (arrival,) = await desk.store.unread(10)
+    assert arrival.id > last
+    assert arrival.id == await desk.store.last_arrival()
+
+
+async def test_a_clock_that_was_moved_back_silences_nobody(desk: Desk, clock: Clock) -> None:
+    """What came an hour ahead of the clock is answered now, and so is what follows it."""
+    clock.forward(3_600_000)
+    await arrive(desk, "from the future")
+    clock.forward(-3_600_000)
+    await Reader(store=desk.store).read_all()
+    await arrive(desk, "now")
+    await Reader(store=desk.store).read_all()
+    assert await answered(desk) == ["from the future", "now"]
+
+
 # -- the reader ----------------------------------------------------------------------------------------------
 
 
@@ -171,6 +193,17 @@ async def test_they_are_read_in_the_order_in_which_they_came(desk: Desk, reading
     assert reading.told(events.MessageReceived) == said
     assert reading.woken == len(said)
     assert await answered(desk) == said
+
+
+async def test_who_waits_is_not_kept_by_what_comes_meanwhile(desk: Desk, reading: Reading) -> None:
+    """Others come all the time: what had arrived by then is read, without rests, and that is enough."""
+    await arrive(desk, *(str(n) for n in range(MOST)))
+    draining = asyncio.create_task(reading.reader.drain(30))
+    while not draining.done():
+        reading.reader.expect()
+        await arrive(desk, "meanwhile", sender=BEN)
+    assert await draining
+    assert reading.told(events.MessageReceived)[:MOST] == [str(n) for n in range(MOST)]
 
 
 async def test_what_is_no_webhook_holds_nothing_up(desk: Desk, reading: Reading, backend: Sqlite) -> None:

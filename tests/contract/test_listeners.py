@@ -915,6 +915,22 @@ async def test_a_bot_that_makes_no_sense_is_refused(house: House) -> None:
     assert [bot["id"] for bot in (await house.call("GET", "/api/bots"))[1]["bots"]] == [BOT, bot_id]
 
 
+async def test_what_was_shown_masked_is_not_taken_back_as_a_value(house: House) -> None:
+    """Who sends back what GET showed would lose token and secret: refused, and both stay."""
+    config = {"phone_number_id": "1", **LOCAL}
+    _, made = await house.call("POST", "/api/bots", {"name": "A", "platform": "whatsapp", "platform_config": config})
+    bot_id = made["bot"]["id"]
+    _, shown = await house.call("GET", f"/api/bots/{bot_id}")
+    document = {"platform_config": shown["bot"]["platform_config"]}
+    status, answer = await house.call("PATCH", f"/api/bots/{bot_id}", document)
+    assert (status, answer["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert "***: give it in clear" in answer["error"]["message"]
+    bot = house.host.roster.get(bot_id)
+    assert bot is not None
+    assert bot.access_token is not None
+    assert bot.access_token.reveal() == LOCAL["access_token"]
+
+
 async def test_a_bot_without_its_credentials_is_not_activated(house: House) -> None:
     """All that is missing is named at once."""
     _, made = await house.call("POST", "/api/bots", {"name": "x", "platform_config": {"phone_number_id": "42"}})
@@ -981,7 +997,7 @@ async def test_a_test_that_fails_says_why(empty_house: House) -> None:
 async def test_announced_messages_enter_by_the_public_door_and_are_awaited(empty_house: House) -> None:
     """Announce, deliver, ask: the verdict comes as soon as the turn is settled; two never see each other's."""
     house = empty_house
-    await house.start(WHATSAPP_GRAPH_URL="https://graph.invalid")
+    await house.start()
 
     async def one(text: str) -> dict[str, Any]:
         wamid = f"wamid.test.{text}"

@@ -50,7 +50,6 @@ class Back:
             token=Secret(TOKEN),
             allowed_hosts=(),
             doing=str,
-            emulated=False,
             about=dict,
             tell=self.told.append,
             limits=self._limits,

@@ -228,3 +228,18 @@ async def test_claims_still_use_the_index_of_what_is_queued(store: SqliteStore, 
         ).fetchall()
     db.close()
     assert [row[3] for row in plan] == ["SEARCH messages USING INDEX messages_queued (conversation_id=?)"]
+
+
+async def test_a_file_by_another_name_is_the_same_file(tmp_path: Path, clock: Clock) -> None:
+    """Two hosts on one database lose what was acknowledged: a symbolic link does not let a second one in."""
+    first = SqliteStore(tmp_path / "real" / "a.db", clock=clock)
+    await first.open()
+    (tmp_path / "linked").mkdir()
+    link = tmp_path / "linked" / "b.db"
+    link.symlink_to(first.path)
+    with pytest.raises(ConfigError, match="Another host"):
+        await SqliteStore(link, clock=clock).open()
+    await first.close()
+    again = SqliteStore(link, clock=clock)
+    await again.open()
+    await again.close()

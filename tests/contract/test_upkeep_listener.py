@@ -11,9 +11,12 @@ import pytest
 
 from aerobot import events
 from aerobot.emulator import webhooks
-from aerobot.host.upkeep_api import ROUTES
+from aerobot.host.reader import Reader
+from aerobot.host.refusal import Refusal
+from aerobot.host.upkeep_api import ROUTES, UpkeepApi
 from aerobot.runtime.retention import EVERY, FIRST, keep_short
-from tests.stores import ANA, BEN, ERROR, Clock, Desk, texts
+from aerobot.store.base import HostedBot
+from tests.stores import ANA, BEN, BOT, ERROR, LINE, NUMBER, Clock, Desk, texts
 
 DAY = 86_400_000
 
@@ -51,7 +54,6 @@ class Room:
             token=Secret("bearer"),
             allowed_hosts=(),
             doing=lambda _: "",
-            emulated=False,
             about=dict,
         )
         self._runner = web.AppRunner(listener.app(), access_log=None)
@@ -330,3 +332,24 @@ async def test_zero_days_keep_everything(desk: Desk) -> None:
     hours, seen = Hours(), []
     await keep_short(desk.store.upkeep, days=0, now=desk.store.now, emit=seen.append, sleep=hours.sleep)
     assert (hours.slept, seen) == ([], [])
+
+
+async def test_a_person_is_erased_with_what_was_not_read_yet_or_not_at_all(desk: Desk) -> None:
+    """What named them would come back: it is read first, and where that takes too long nothing is erased."""
+    acme = HostedBot(id=BOT, origin="settings", name="Acme", active=True, phone_number_id=NUMBER)
+    first = await desk.hear("one")
+    secret = webhooks.wire(webhooks.inbound(LINE, ANA, desk.message("secret")))
+    await desk.store.receive(acme, secret, signed=True)
+
+    async def late(seconds: float) -> bool:
+        return False
+
+    slow = UpkeepApi(desk.store.upkeep, now=desk.store.now, read_up=late)
+    with pytest.raises(Refusal, match="not read yet") as caught:
+        await slow.forget({"id": first.conversation_id})
+    assert caught.value.status == 503
+    assert len(await desk.store.upkeep.talk(first.conversation_id or 0, limit=9)) == 1
+    api = UpkeepApi(desk.store.upkeep, now=desk.store.now, read_up=Reader(store=desk.store).read_all)
+    assert (await api.forget({"id": first.conversation_id}))["erased"]["messages"] == 2  # type: ignore[index]
+    assert await desk.store.unread(9) == ()
+    assert await desk.store.upkeep.people("", conversation_id=None, limit=9) == ()

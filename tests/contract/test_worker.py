@@ -18,6 +18,7 @@ from aerobot.bot import Buttons, Conversation, Image, Reply, Template, Turn, rep
 from aerobot.emulator import webhooks
 from aerobot.engine import Engine, EngineError
 from aerobot.errors import StoreUnavailable
+from aerobot.host.reader import Reader
 from aerobot.secret import Secret
 from aerobot.sender import Sender
 from aerobot.speaker import PAUSE_MS, UNKNOWN_LAST, Dice
@@ -717,6 +718,73 @@ async def test_a_status_settles_an_unknown_outcome_without_a_double(rig: Rig, st
     verdict = await rig.settled(wamid)
     assert rig.graph.said == ["a", "b"]
     assert [part.state for part in verdict.parts] == ["sent", "sent"]
+
+
+async def test_a_status_that_is_not_read_yet_is_waited_for(rig: Rig) -> None:
+    """What Meta said of a part, and was answered 200, is known: however long reading takes, it is not said again."""
+    rig.graph.script.append(refuse(502, body="?"))
+    await rig.work(Says(lambda turn: ["a", "b"]))
+    wamid = await rig.hear("Hi")
+    await rig.state(wamid, "unknown")
+    part_id = (await rig.verdict(wamid)).parts[0].id
+    said = webhooks.status("wamid.x", "sent", recipient=ANA, timestamp=rig.clock.now // 1000, callback_data=part_id)
+    await rig.store.receive(BOT, webhooks.wire(webhooks.receipt(LINE, ANA, said)), signed=True)
+    for _ in range(3):
+        rig.forward(UNKNOWN_WAIT_MS)
+        await asyncio.sleep(0.03)
+        await rig.idle()
+    assert rig.graph.said == ["a"]
+    await Reader(store=rig.store, wake=rig.wake).read_all()
+    verdict = await rig.settled(wamid)
+    assert rig.graph.said == ["a", "b"]
+    assert [part.state for part in verdict.parts] == ["sent", "sent"]
+
+
+class Ends:
+    """An engine whose answer is no exception, and that does not like to be asked what it is doing."""
+
+    name = "ends"
+    needs_history = False
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def reply(self, turn: Turn) -> tuple[Reply, ...]:
+        self.asked += 1
+        if turn.text == "ends":
+            raise GeneratorExit
+        await asyncio.sleep(3600)
+        return ()
+
+    def doing(self, turn_id: int) -> str:
+        raise OSError("do not ask")
+
+
+async def test_an_engine_that_cannot_say_what_it_does_is_cut_off_all_the_same(rig: Rig) -> None:
+    """The time-out is the host's, whatever the engine says."""
+    rig.bot = replace(rig.bot, timeout_ms=50)
+    await rig.work(Ends())
+    wamid = await rig.hear("never")
+    assert (await rig.settled(wamid)).error == "no answer within 50 ms"
+
+
+async def test_whatever_ends_a_turn_is_told_and_the_conversation_goes_on(rig: Rig) -> None:
+    """Not every end of a task is an ``Exception``: nothing is lost in silence, and it is asked again later."""
+    engine = Ends()
+    await rig.work(engine)
+    await rig.hear("ends")
+    await rig.until(lambda: rig.told(events.Unexpected), "it is told")
+    await rig.idle()
+    (told,) = rig.told(events.Unexpected)
+    assert told.error.startswith("GeneratorExit")
+    rig.forward(60_000)
+    await rig.until(lambda: engine.asked == 2, "it is asked again")
+    await rig.idle()
+    rig.seen.clear()
 
 
 async def test_a_status_settles_the_last_part(rig: Rig) -> None:

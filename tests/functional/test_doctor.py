@@ -177,9 +177,8 @@ BROKEN: Mapping[str, tuple[dict[str, Any], set[str], str]] = {
     "field missing": ({"app_fields": ["account_update"]}, {"field_missing"}, "doctor --fix"),
     "override to a dead host": ({"number_callback": DEAD}, {"override_dead"}, "clear the phone override"),
     "account's override to a dead host": ({"account_callback": DEAD}, {"override_dead"}, "clear the waba override"),
-    "app's callback dead": ({"app_callback": DEAD}, {"callback_dead"}, "aerobot serve"),
-    "no callback": ({"app_callback": ""}, {"callback_none"}, "aerobot serve --tunnel"),
-    "clock two hours behind": ({"clock_ahead": 7200}, {"clock_wrong"}, "NTP"),
+    "app's callback dead": ({"app_callback": DEAD}, {"callback_dead"}, "aerobot phone connect URL"),
+    "no callback": ({"app_callback": ""}, {"callback_none"}, "aerobot phone connect URL"),
     "Graph answers with a web page": ({"outage": "html"}, {"graph_unreachable"}, "graph_url"),
     "Graph is down": ({"outage": "unavailable"}, {"refused_2"}, "metastatus"),
 }  # fmt: skip

@@ -210,6 +210,16 @@ def test_the_phone(tmp_path: Path, env: dict[str, str]) -> None:
         assert "--> document Look" in done.stdout
 
 
+def test_nobody_hears_the_phone(tmp_path: Path, env: dict[str, str]) -> None:
+    """Without a webhook it is that which is said, with the command that sets one, and not only that no answer came."""
+    with emulated(tmp_path, env):
+        for words, code in ((["--wait", "0.3"], 6), ([], 0)):
+            done = run(["phone", "send", "Hi", *words], cwd=tmp_path, env=env)
+            assert done.returncode == code
+            assert "No webhook is set" in done.stderr
+            assert "aerobot phone connect URL" in done.stderr
+
+
 def test_the_world(tmp_path: Path, env: dict[str, str]) -> None:
     """Faults, clock, settings, redelivery, reset, export and import, from the terminal."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -232,12 +233,40 @@ def test_meta_that_is_gone_at_the_end_is_told(tmp_path: Path, env: dict[str, str
 
 def test_without_a_public_address_there_is_nothing(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
     """The flag is refused (exit 2); a remembered setting waits for a tunnel."""
-    done = run(["serve", "echo", "--register", "phone"], cwd=tmp_path, env=env)
+    real = {**env, "AEROBOT_WHATSAPP_GRAPH_URL": "https://graph.invalid"}
+    done = run(["serve", "echo", "--register", "phone"], cwd=tmp_path, env=real)
     assert done.returncode == 2
     assert "--tunnel" in done.stderr
     with Running(["serve", "echo", "--json"], cwd=tmp_path, env={**env, "AEROBOT_SERVE_REGISTER": "phone"}) as host:
         host.event("ready")
         assert levels(meta) == {}
+        assert host.stop() == 130
+
+
+def test_a_graph_on_this_machine_needs_no_tunnel(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """The emulator reaches what is on loopback: --register points it here, and Ctrl-C puts back."""
+    with Running(["serve", "echo", "--register", "phone"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert levels(meta)["phone"].startswith("http://127.0.0.1:")
+        assert 'Try: aerobot phone send "Hi" --wait 5' in host.stderr
+        answered(meta, "from next door")
+        assert host.stop() == 130
+    assert levels(meta) == {}
+
+
+def test_nothing_points_here(tmp_path: Path, env: dict[str, str], meta: EmulatedMeta) -> None:
+    """Where the emulator calls nobody, serve says so with the command that connects it; connected it says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        env["AEROBOT_SERVE_PORT"] = str(free.getsockname()[1])
+    with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert "Nothing is sent here yet" in host.stderr
+        url = re.findall(r"aerobot phone connect (\S+)", host.stderr)[0]
+        meta.run(meta.emulator.connect(url))
+        assert host.stop() == 130
+    with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+        meta.until(lambda: "Ready" in host.stderr)
+        assert "Nothing is sent here yet" not in host.stderr
         assert host.stop() == 130
 
 

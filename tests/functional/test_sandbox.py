@@ -155,3 +155,33 @@ def test_what_is_not_answered_ends_the_talk(tmp_path: Path, env: dict[str, str])
     assert "--> text     two" in done.stderr
     assert "three" not in done.stderr
     assert "The bot said nothing." in done.stderr
+
+
+LOOK = """
+import subprocess, sys
+def aerobot(*words):
+    done = subprocess.run([sys.executable, "-m", "aerobot", *words], capture_output=True, text=True)
+    print(done.returncode, done.stdout + done.stderr)
+aerobot("status")
+aerobot("doctor")
+aerobot("phone", "clock", "+25h")
+aerobot("doctor")
+"""
+
+
+def test_the_sandbox_is_the_host_of_what_runs_beside_it(tmp_path: Path, env: dict[str, str]) -> None:
+    """Beside --exec status and doctor know the sandbox as their host; a clock that was moved there is no failure."""
+    (tmp_path / "look.py").write_text(LOOK)
+    words = ["sandbox", "echo", "--exec", f"{sys.executable} look.py"]
+    done = run(words, cwd=tmp_path, env={**env, "COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    status, before, moved, after = done.stdout.split("\n0 ")
+    assert "(this laptop)" in status
+    for seen in (before, after):
+        assert "elsewhere" not in seen
+        assert "another machine" not in seen
+        assert "✓ host      pid " in seen
+        assert "✓ engine    echo" in seen
+    assert "ahead of real time" in moved
+    assert "25 h behind Graph, which is on this machine: its clock was moved" in after
+    assert all(len(line) <= 80 for line in after.splitlines())

@@ -132,6 +132,20 @@ def test_unsigned_messages_are_taken_on_loopback_alone(tmp_path: Path, env: dict
         assert host.stop() == 130
 
 
+def test_a_test_is_kept_on_the_emulator_too(tmp_path: Path, env: dict[str, str]) -> None:
+    """send-test leaves the emulated phone alone, where its user never wrote; --deliver sends there, and is refused."""
+    with EmulatedMeta(window="at_once") as meta:
+        env["AEROBOT_WHATSAPP_GRAPH_URL"] = meta.url
+        with Running(["serve", "echo"], cwd=tmp_path, env=env) as host:
+            meta.until(lambda: "Ready" in host.stderr)
+            kept = run(["send-test", "Hi"], cwd=tmp_path, env=env)
+            assert (kept.returncode, "Kept here: nothing was sent" in kept.stderr) == (0, True), kept.stderr
+            assert not meta.replies()
+            sent = run(["send-test", "Hi", "--deliver", "--from", "15550009999"], cwd=tmp_path, env=env)
+            assert (sent.returncode, "131047" in sent.stderr) == (6, True), sent.stderr
+            assert host.stop() == 130
+
+
 def test_a_limit_is_a_flag(tmp_path: Path, env: dict[str, str]) -> None:
     """A flag bounds the public listener as its setting does; one out of range is a usage error."""
     with Running(["serve", "echo", "--json", "--max-header-bytes", "8192"], cwd=tmp_path, env=env) as host:
@@ -409,3 +423,15 @@ def test_a_host_that_only_receives(tmp_path: Path, env: dict[str, str], meta: Em
         host.event("ready")
         assert host.event("part")["state"] == "sent"
     assert [reply["text"] for reply in meta.replies()] == ["later"]
+
+
+def test_an_unsigned_test_says_what_is_not_set_where(tmp_path: Path, env: dict[str, str]) -> None:
+    """Refused for want of a secret: the setting is named, and how the host was started."""
+    env |= {"AEROBOT_SERVE_PORT": "0", "AEROBOT_SERVE_PRIVATE_PORT": "0"}
+    with Running(["serve", "echo", "--json"], cwd=tmp_path, env=env) as host:
+        host.event("ready")
+        bare = {key: value for key, value in env.items() if key != "AEROBOT_WHATSAPP_APP_SECRET"}
+        done = run(["send-test", "Hi"], cwd=tmp_path, env=bare)
+    assert done.returncode == 4
+    assert "whatsapp.app_secret is not set here (no aerobot.toml)." in done.stderr
+    assert "It was started without an aerobot.toml, with what its environment had." in done.stderr

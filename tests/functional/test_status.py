@@ -92,3 +92,11 @@ def test_an_expired_login_is_first(cli: Cli) -> None:
     done = cli.run("status", AEROSTACK_TOKEN=jwt(expires_in=-60))
     assert "login     expired" in done.out
     assert done.err.splitlines()[-1] == "Next: aerobot login"
+
+
+def test_no_word_breaks_at_80_columns(cli: Cli) -> None:
+    """On a terminal what does not fit goes on below its topic, between words."""
+    shown = cli.type("status", answers=[], NO_COLOR="1", AEROBOT_WHATSAPP_GRAPH_URL="http://127.0.0.1:9").out
+    lines = shown.splitlines()
+    assert all(len(line) <= 80 for line in lines if "/" not in line), shown
+    assert "          refused." in lines

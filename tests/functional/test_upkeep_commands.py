@@ -224,7 +224,7 @@ def test_what_meta_reports_later_is_told_and_listed(place: Place) -> None:
         place.ask("failed", "retry", "--cause", "131026")
         host.event("receipt", status="read")
         assert place.heard() == ["re lost", "re lost"]
-        assert place.json("failed") == {"failed": [], "causes": {}}
+        assert place.json("failed")["causes"] == {}
         assert host.stop() == 130
 
 
@@ -248,7 +248,7 @@ def test_the_list_and_a_retry_survive_kill_9(place: Place) -> None:
         place.meta.until(lambda: place.heard() == ["re first"])
         place.say("second")
         place.meta.until(lambda: place.heard() == ["re first", "re second"])
-        assert place.json("failed") == {"failed": [], "causes": {}}
+        assert place.json("failed")["causes"] == {}
         host.stop(signal.SIGKILL)
 
 
@@ -284,7 +284,7 @@ def test_discarding_asks_before_it_takes_many(place: Place) -> None:
 
     seed(place, three)
     assert "--yes" in place.ask("failed", "discard", "--all", code=2).stderr
-    assert place.json("failed", "discard", "2") == {"discarded": [2], "missing": []}
+    assert place.json("failed", "discard", "2")["discarded"] == [2]
     assert "discarded 1, 3" in place.ask("failed", "discard", "--all", "--yes").stderr
     assert "Nothing failed." in place.ask("failed").stderr
     assert place.ask("failed", "discard", "2", code=4)
@@ -554,7 +554,7 @@ def test_a_purge_deletes_the_old_and_keeps_what_waits(place: Place) -> None:
     assert place.json("db", "purge", "--yes")["deleted"]["messages"] == 0
     deleted = place.json("db", "purge", "--days", "0.1", "--yes")
     assert (deleted["deleted"]["messages"], deleted["deleted"]["parts"], deleted["older_than_days"]) == (1, 2, 0.1)
-    assert place.json("failed") == {"failed": [], "causes": {}}
+    assert place.json("failed")["causes"] == {}
     assert place.json("db", "info")["waiting"]["messages"] == 1
     with place.serve("--json") as host:
         place.connected(host)
@@ -674,3 +674,92 @@ def test_a_host_of_another_project_is_not_asked(place: Place, tmp_path: Path) ->
         assert "··5678 Ana" in done.stdout
         assert "no host runs" in done.stderr
         assert host.stop() == 130
+
+
+@pytest.mark.parametrize("config", ["", '[whatsapp]\nphone_number_id = "1234567890"\n'])
+def test_another_projects_host_is_refused(place: Place, tmp_path: Path, config: str) -> None:
+    """From a folder without a database, another number's host is named with its data, and nothing there is touched."""
+    seed(place, one_failed)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".git").mkdir()
+    if config:
+        (other / "aerobot.toml").write_text(config)
+    stranger = {key: value for key, value in place.env.items() if not key.startswith("AEROBOT_WHATSAPP")}
+    with place.serve("--json") as host:
+        host.event("ready")
+        for words in (
+            ("conversations", "forget", "--id", "1", "--yes"),
+            ("db", "backup", "copy.db"),
+            ("db", "info"),
+            ("db", "purge", "--days", "0", "--yes"),
+            ("failed", "retry", "--all"),
+        ):
+            done = run(words, cwd=other, env=stranger)
+            assert done.returncode == 3, (words, done.stdout, done.stderr)
+            assert f"pid {host.process.pid}, bot.py: {place.database}" in done.stderr
+            assert "AEROBOT_SERVE_DATABASE" in done.stderr
+        assert [turn["id"] for turn in place.json("failed")["failed"]] == [1]
+        meant = run(("failed",), cwd=other, env={**stranger, "AEROBOT_SERVE_DATABASE": str(place.database)})
+        assert f"From the host that runs (pid {host.process.pid}" in meant.stderr
+        assert host.stop() == 130
+
+
+def test_a_host_of_the_same_number_is_asked_and_named(place: Place, tmp_path: Path) -> None:
+    """Where a folder has no database but the number of a host that runs, that is asked; its data are named."""
+    seed(place, one_failed)
+    other = tmp_path / "other"
+    other.mkdir()
+    with place.serve("--json") as host:
+        host.event("ready")
+        done = run(("failed", "show", "1"), cwd=other, env=place.env)
+        assert done.returncode == 0, done.stderr
+        assert f"whose data are in {place.database}" in done.stderr.replace("\n  ", " ")
+        assert json.loads(run(("failed", "--json"), cwd=other, env=place.env).stdout)["database"] == str(place.database)
+        assert host.stop() == 130
+
+
+def test_a_sandbox_is_asked_where_nothing_else_is_meant(place: Place, tmp_path: Path) -> None:
+    """A folder without a configuration, number and database asks the sandbox that runs; one with a number does not."""
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = {key: value for key, value in place.env.items() if not key.startswith("AEROBOT_WHATSAPP")}
+    with Running(["sandbox", "echo", "--json"], cwd=place.folder, env=stranger) as sandbox:
+        sandbox.event("ready")
+        done = run(("conversations", "list"), cwd=other, env=stranger)
+        assert done.returncode == 0, done.stderr
+        assert f"From the sandbox that runs (pid {sandbox.process.pid}, echo), whose data are in " in done.stderr
+        refused = run(("conversations", "list"), cwd=other, env={**stranger, "AEROBOT_WHATSAPP_PHONE_NUMBER_ID": "7"})
+        assert refused.returncode == 3
+
+
+def test_doctor_and_status_tell_of_the_failed_list(place: Place) -> None:
+    """A bot that fails is no healthy bot: both warn with the number and the command, beside a host and without one."""
+    with place.serve("--json") as host:
+        place.connected(host)
+        assert "failed" not in dict(line.split(maxsplit=1) for line in place.ask("status").stdout.splitlines())
+        place.say("boom")
+        host.event("turn")
+        seen = place.ask("doctor", "--only", "host")
+        assert "! store     1 turn on the failed list: nobody was answered" in seen.stderr
+        assert seen.stderr.splitlines()[-1] == "Next: aerobot failed"
+        assert place.json("status")["failed"] == 1
+        assert host.stop() == 130
+    done = place.ask("status")
+    assert "failed    1 turn: aerobot failed" in done.stdout
+    assert done.stderr.splitlines()[-1] == "Next: aerobot failed"
+
+
+def test_the_failed_list_uses_the_whole_width(place: Place) -> None:
+    """Names and reasons are cut only where the terminal ends; in a narrow one both give way, the name first."""
+    seed(place, one_failed)
+    with sqlite3.connect(place.database) as db:
+        db.execute("UPDATE conversations SET name = 'Anastasia van der Meer'")
+    place.env["COLUMNS"] = "140"
+    wide = place.ask("failed").stdout
+    assert "Anastasia van der Meer" in wide
+    assert "…" not in wide
+    place.env["COLUMNS"] = "80"
+    listed = place.ask("failed").stdout
+    assert narrow(listed)
+    assert "··5678 Anasta" in listed

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aerobot.config import load
-from aerobot.doctor import Check, Context, Examination, Skip, bare, chosen, lines, place
+from aerobot.doctor import Check, Context, Examination, Skip, bare, chosen, lines, local, place
 from aerobot.doctor.outcome import ok, skipped
 from aerobot.doctor.whose import whose
 from aerobot.errors import NetworkError, UsageError
@@ -87,3 +87,16 @@ def test_a_group_comes_with_what_it_needs() -> None:
     assert [check.name for check in chosen("callback")] == ["token", "number", "callback"]
     with pytest.raises(UsageError):
         chosen("moon")
+
+
+@pytest.mark.parametrize(("graph", "name"), [
+    ("https://graph.facebook.com", "clock_wrong"),
+    ("http://127.0.0.1:8462", "clock_emulated"),
+])  # fmt: skip
+def test_an_emulators_clock_is_no_fault_of_ours(tmp_path: Path, graph: str, name: str) -> None:
+    """Only a Graph on this machine may tell another time than ours and nothing is wrong."""
+    environ = {"AEROBOT_WHATSAPP_GRAPH_URL": graph}
+    with Context(load(environ=environ, cwd=tmp_path, credentials=False)) as context:
+        context.graph().skew = -25 * 3600.0
+        found = local.clock(context)
+    assert (found.name, found.seen.partition(" h ")[0]) == (name, "25")

@@ -184,6 +184,7 @@ FAILING = {
     "exit": ("import sys\ndef reply(turn):\n    sys.exit(3)", "bot.py:3", "SystemExit"),
     "async exit": ("import sys\nasync def reply(turn):\n    sys.exit(3)", "bot.py:3", "SystemExit"),
     "async interrupt": ("async def reply(turn):\n    raise KeyboardInterrupt", "bot.py:2", "KeyboardInterrupt"),
+    "async generator exit": ("async def reply(turn):\n    raise GeneratorExit", "bot.py:2", "GeneratorExit"),
     "next of nothing": ("def reply(turn):\n    return next(iter([]))", "bot.py:2", "StopIteration"),
     "cancelled": ("import asyncio\ndef reply(turn):\n    raise asyncio.CancelledError", "bot.py:3", "Cancelled"),
     "async cancelled": (

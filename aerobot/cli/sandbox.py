@@ -93,7 +93,8 @@ def _settings(run: Run, port: int | None) -> Settings:
     settings = run.settings({"emulator.port": port})
     real = [key for key in IGNORED if settings.is_set(key)]
     if real:
-        run.terminal.say(f"Ignored here: {', '.join(real)} ({settings.source(real[0])}). The sandbox has its own.")
+        names = ", ".join(f"{key} ({settings.source(key)})" for key in real)
+        run.terminal.say(f"Ignored here: {names}. The sandbox has its own.")
     return settings
 
 

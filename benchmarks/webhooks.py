@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import bodies, measures, stored
@@ -24,6 +25,8 @@ from benchmarks.pages import between, chart, table
 
 PAGE = Path(__file__).with_name("README.md")
 CHART = Path(__file__).with_name("webhooks.svg")
+NEEDED = ("pywa", "pywa_async", "fastapi", "starlette", "uvicorn")
+"""What the peers import."""
 CONNECTIONS = (64, 256, 1)
 OURS, FULL, FLOOR, FASTAPI, STARLETTE = (
     "aerobot", "aerobot, database full", "bare aiohttp", "PyWa async, FastAPI", "PyWa async, Starlette",
@@ -207,6 +210,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="on which disk the databases are; else the temporary folder")
     parser.add_argument("--write", action="store_true", help="into benchmarks/README.md and its chart")
     given = parser.parse_args(arguments)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        parser.error(f"the peers need {', '.join(missing)}: pip install -e '.[dev]'")
     results = Results()
     with tempfile.TemporaryDirectory(prefix="aerobot-bench-", dir=given.folder) as name:
         folder = Path(name)

@@ -118,16 +118,15 @@ def choices(message: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def show_messages(terminal: Terminal, messages: list[dict[str, Any]]) -> None:
     """Messages as results: who, what, what can be tapped."""
+    from aerobot.emulator.bubble import word
+
     for message in messages:
         arrow = "-->" if message["direction"] == "in" else "<--"
-        content = message["content"]
-        kind = message["type"]
-        if kind == "interactive" and isinstance(content, Mapping):
-            kind = str(content.get("type", kind))
+        kind = word(message["type"], message["content"])
         status = f"  ({message['status']})" if message["status"] == "failed" else ""
         text = message["text"] or f"[{message['type']}]"
         for place, line in enumerate((safe(text, lines=True) + status).split("\n")):
-            head = f"{arrow} {safe(kind)[:11]:9}" if place == 0 else " " * 13
+            head = f"{arrow} {safe(kind)[:11]:8} " if place == 0 else " " * 13
             terminal.result((head + line).rstrip(), hang=13)
         titles = [str(content.get("title") or content.get("text")) for _, content in choices(message)]
         if titles and message["direction"] == "out":

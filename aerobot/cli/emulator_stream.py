@@ -123,7 +123,10 @@ def named(armed: Mapping[str, Any]) -> str:
 
 
 def _kind(event: Mapping[str, Any]) -> str:
-    return f"{safe(str(event['type']))[:11]:8}"
+    from aerobot.emulator.bubble import word
+
+    content = (event.get("message") or {}).get("content")
+    return f"{safe(word(str(event['type']), content))[:11]:8}"
 
 
 def _cut(text: str) -> str:

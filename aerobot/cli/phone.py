@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 POLL = 0.1
 LATEST = 30
+MODES = {"SANDBOX": "TEST"}
+"""Meta's word, and the one that people read everywhere else."""
 UNHEARD = "No webhook is set: the message waits."
 CONNECT = "aerobot phone connect URL"
 
@@ -185,10 +187,14 @@ def _list(inner: typer.Typer) -> None:
             state = found.get("state", recent="1")
         run.terminal.document({"phones": state["phones"], "numbers": state["numbers"]})
         run.terminal.table(("PHONE", "NAME", "NUMBER"), [(p["phone"], p["name"], p["number"]) for p in state["phones"]])
-        bots = [(n["number"], n["name"], f"{n['display']}, {n['mode']}") for n in state["numbers"]]
+        bots = [(n["number"], n["name"], f"{n['display']}, {_mode(n)}") for n in state["numbers"]]
         run.terminal.result("")
         run.terminal.table(("BOT", "NAME", "NUMBER"), bots)
         run.terminal.say('Next: aerobot phone send "Hi" --from NAME')
+
+
+def _mode(number: Mapping[str, str]) -> str:
+    return MODES.get(number["mode"], number["mode"])
 
 
 # -- sending and waiting ------------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def _settings(run: Run, port: int | None) -> Settings:
     settings = run.settings({"emulator.port": port})
     real = [key for key in IGNORED if settings.is_set(key)]
     if real:
-        run.terminal.say(f"Ignored here: {', '.join(real)} ({settings.source(real[0])}). The sandbox has its own.")
+        names = ", ".join(f"{key} ({settings.source(key)})" for key in real)
+        run.terminal.say(f"Ignored here: {names}. The sandbox has its own.")
     return settings
 
 
@@ -201,7 +202,19 @@ async def _play(terminal: Terminal, sandbox: "Sandbox", texts: Sequence[str], ti
     """One message after the other; the first that is not answered ends it."""
     terminal.say(f"aerobot {__version__}  sandbox  {engine}  nothing leaves this machine")
     show = _shows(terminal, len(texts))
-    documents = [await _answered(terminal, sandbox, text, timeout, show) for text in texts]
+    left = len(texts)
+
+    async def play(text: str) -> Mapping[str, Any]:
+        nonlocal left
+        left -= 1
+        return await _answered(terminal, sandbox, text, timeout, show)
+
+    try:
+        documents = [await play(text) for text in texts]
+    except NoReplyError:
+        if left:
+            terminal.say(f"{left} more {'was' if left == 1 else 'were'} not said.")
+        raise
     took, thought = (sum(document[key] for document in documents) for key in ("milliseconds", "engine_ms"))
     many = f"All {len(texts)} answered" if len(texts) > 1 else "Answered"
     terminal.say(f"{many} in {took} ms (bot {thought} ms).")

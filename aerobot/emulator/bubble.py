@@ -7,6 +7,20 @@ from typing import Final
 RANKS: Final = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4, "failed": 5}
 """How far a message is; it never goes back."""
 
+WORDS: Final = {
+    "button": "buttons", "button_reply": "button", "list_reply": "list", "cta_url": "link", "nfm_reply": "flow",
+    "location_request_message": "location", "call_permission_reply": "call",
+}  # fmt: skip
+"""What people call the kinds of interactive messages, as the host's own lines do."""
+
+
+def word(kind: str, content: object) -> str:
+    """The kind of a message as a person reads it: of an interactive one what it is."""
+    if kind != "interactive" or not isinstance(content, Mapping):
+        return kind
+    inner = str(content.get("type") or kind)
+    return WORDS.get(inner, inner)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bubble:

@@ -138,6 +138,7 @@ class Host:
             private_url=self.private_url,
             bots=bots,
             number=bot.phone_number_id if bot else None,
+            graph_url=settings.text("whatsapp.graph_url"),
         )
 
     def _make_worker(self) -> None:

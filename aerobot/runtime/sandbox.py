@@ -61,7 +61,7 @@ class Sandbox:
         except BaseException:
             await self.stop()
             raise
-        return replace(ready, page_url=emulator.page_url, graph_url=emulator.graph_url)
+        return replace(ready, page_url=emulator.page_url)
 
     async def stop(self, grace: float = GRACE) -> None:
         """Stop both, the host first, so that its last answers still arrive."""

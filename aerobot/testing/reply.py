@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aerobot.emulator.bubble import Bubble
+from aerobot.emulator.bubble import Bubble, word
 from aerobot.testing.bench import Bench
 from aerobot.testing.stage import Stage
 
@@ -37,9 +37,10 @@ class Reply:
     def __repr__(self) -> str:
         """What a person reads, and what can be tapped: short enough for a failed assertion."""
         text = " ".join(self.text.split())
-        words = [self.type, repr(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…") if text else ""]
-        words += [f"{name} {titles!r}" for name in ("buttons", "rows") if (titles := getattr(self, name))]
-        return f"<Reply {' '.join(word for word in words if word)}>"
+        cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+        words = [word(self.type, self.content), repr(cut) if text else ""]
+        words += [repr(titles) for titles in (self.buttons, self.rows) if titles]
+        return f"<Reply {' '.join(one for one in words if one)}>"
 
     @property
     def status(self) -> str:

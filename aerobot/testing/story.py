@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from aerobot import events
-from aerobot.emulator.bubble import Bubble
+from aerobot.emulator.bubble import Bubble, word
 from aerobot.store.base import Verdict
 from aerobot.testing.bench import Bench
 
@@ -90,7 +90,7 @@ class Story:
 
     def _phone(self) -> list[str]:
         return [
-            f"{'-->' if bubble.direction == 'in' else '<--'} {bubble.type:13}{_cut(bubble.text)}  {bubble.status}"
+            f"{'-->' if bubble.direction == 'in' else '<--'} {_kind(bubble):13}{_cut(bubble.text)}  {bubble.status}"
             for bubble in self._bubbles()
         ]
 
@@ -149,6 +149,10 @@ def _line(event: events.Event) -> str:
 def _problem(code: int | None, error: str | None) -> str:
     words = " ".join(str(part) for part in (code, error) if part)
     return f", {words}" if words else ""
+
+
+def _kind(bubble: Bubble) -> str:
+    return word(bubble.type, bubble.content)
 
 
 def _cut(text: str) -> str:

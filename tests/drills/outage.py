@@ -148,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     names = given.only.split(",")
+    if unknown := set(names) - set(MOODS):
+        parser.error(f"--only {', '.join(sorted(unknown))}: there are {', '.join(MOODS)}")
     with tempfile.TemporaryDirectory() as name:
         found = asyncio.run(
             drill(Path(name), names, seconds=given.seconds, users=given.users, rate=given.rate, seed=given.seed)

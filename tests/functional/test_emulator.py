@@ -190,7 +190,7 @@ def test_the_phone(tmp_path: Path, env: dict[str, str]) -> None:
         done = run(["phone", "send", "Hi", "--wait", "10"], cwd=tmp_path, env=env)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [
-            "<-- button   Hi Alex Rivera!", "             [Opening hours] [Talk to us]",
+            "<-- buttons  Hi Alex Rivera!", "             [Opening hours] [Talk to us]",
         ]  # fmt: skip
         done = run(["phone", "tap", "opening hours", "--wait", "10", "--json"], cwd=tmp_path, env=env)
         assert [reply["text"] for reply in json.loads(done.stdout)["replies"]] == ["Monday to Friday, 9 to 18."]
@@ -208,6 +208,8 @@ def test_the_phone(tmp_path: Path, env: dict[str, str]) -> None:
         assert done.returncode == 0, done.stderr
         done = run(["phone", "chat", "--last", "50"], cwd=tmp_path, env=env)
         assert "--> document Look" in done.stdout
+        assert "--> button   Opening hours" in done.stdout
+        assert "TEST" in run(["phone", "list"], cwd=tmp_path, env=env).stdout
 
 
 def test_nobody_hears_the_phone(tmp_path: Path, env: dict[str, str]) -> None:

@@ -100,6 +100,7 @@ def test_meta_is_pointed_here_and_back(tmp_path: Path, env: dict[str, str], meta
     with serving(tmp_path, env) as host:
         ready = host.event("ready", timeout=40)
         assert levels(meta) == {"phone": ready["webhook_url"]}
+        assert ready["graph_url"] == meta.url
         assert ready["webhook_url"].startswith(ready["public_url"])
         wanted = [(ready["webhook_url"], True)]
         meta.until(lambda: [(e["url"], e["passed"]) for e in meta.seen if e["event"] == "challenge"] == wanted)

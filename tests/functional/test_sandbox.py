@@ -155,6 +155,7 @@ def test_what_is_not_answered_ends_the_talk(tmp_path: Path, env: dict[str, str])
     assert "--> text     two" in done.stderr
     assert "three" not in done.stderr
     assert "The bot said nothing." in done.stderr
+    assert "1 more was not said." in done.stderr
 
 
 LOOK = """

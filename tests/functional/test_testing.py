@@ -615,9 +615,9 @@ def test_the_marker_is_documented(tmp_path: Path) -> None:
 async def test_how_a_reply_is_shown(phone: Phone, graph: Graph) -> None:
     """Its type, its words cut short, what can be tapped; a call by its method, path and outcome."""
     await phone.send("Hi")
-    assert repr(await phone.reply()) == "<Reply interactive 'Hi Alex Rivera' buttons ('Yes', 'No')>"
+    assert repr(await phone.reply()) == "<Reply buttons 'Hi Alex Rivera' ('Yes', 'No')>"
     await phone.send("list")
-    assert repr(await phone.reply()) == "<Reply interactive 'Which?' rows ('Guji', 'Yirga')>"
+    assert repr(await phone.reply()) == "<Reply list 'Which?' ('Guji', 'Yirga')>"
     await phone.send("long " * 60)
     assert len(repr(await phone.reply())) < 80
     assert re.fullmatch(r"<Call POST /v\d+\.0/\d+/messages 200>", repr(graph.find(path="/messages")[-1]))

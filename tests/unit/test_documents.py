@@ -12,6 +12,7 @@ import pytest
 from aerobot import errors
 from aerobot.cli.app import assembled
 from aerobot.config import SETTINGS
+from tests.running import environment, run
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -113,21 +114,13 @@ def test_every_link_between_documents_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/bots.md"])
-async def test_the_bots_in_the_documents_work(page: str, tmp_path: Path) -> None:
-    """The Python of the documents loads as a bot, and each of its handlers answers."""
-    from aerobot.bot import Conversation, Message, Turn
-    from aerobot.engine.python import Python
-
+def test_the_bots_in_the_documents_work(page: str, tmp_path: Path) -> None:
+    """The Python of the documents runs in the sandbox, and what each of its handlers says is taken there."""
     source = re.search(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
     assert source
     (tmp_path / "bot.py").write_text(source[1])
-    engine = Python("bot.py", folder=tmp_path, reload=False)
-    await engine.start()
     texts = ["Opening hours", "hi", "order", "guji", "order 1234", "show", "anything"]
-    try:
-        for number, text in enumerate(texts):
-            message = Message(id="wamid.1", kind="text", text=text)
-            turn = Turn(messages=(message,), conversation=Conversation(id=1, bot_id="b", name="Ana"), id=number)
-            assert await engine.reply(turn), text
-    finally:
-        await engine.close()
+    said = [word for text in texts for word in ("--say", text)]
+    done = run(["sandbox", "bot.py", *said], cwd=tmp_path, env=environment(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"All {len(texts)} answered" in done.stderr

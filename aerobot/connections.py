@@ -50,6 +50,7 @@ class Connections:
         self._places = asyncio.Semaphore(most)
         self._resting: deque[tuple[float, _Connection]] = deque()
         self._open: set[_Connection] = set()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
 
     async def ask(self, request: bytes) -> Answer:
@@ -72,7 +73,8 @@ class Connections:
         return answer
 
     def close(self) -> None:
-        """Close every connection; what is under way breaks."""
+        """Close every connection; what is under way breaks, and none is made any more."""
+        self._closed = True
         self._resting.clear()
         for connection in list(self._open):
             connection.close()
@@ -105,14 +107,18 @@ class Connections:
             raise
 
     async def _made(self) -> "_Connection":
-        _, connection = await self._loop.create_connection(
-            lambda: _Connection(self._open),
-            self._host,
-            self._port,
-            ssl=self._context,
-            happy_eyeballs_delay=0.25,
-        )
-        return connection
+        if not self._closed:
+            _, connection = await self._loop.create_connection(
+                lambda: _Connection(self._open),
+                self._host,
+                self._port,
+                ssl=self._context,
+                happy_eyeballs_delay=0.25,
+            )
+            if not self._closed:
+                return connection
+            connection.close()
+        raise ConnectionAbortedError("it was closed from here")
 
 
 class _Connection(asyncio.Protocol):

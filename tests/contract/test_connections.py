@@ -242,14 +242,17 @@ async def test_nobody_there_and_no_place_is_known_to_have_sent_nothing() -> None
 
 
 async def test_closing_ends_what_is_under_way() -> None:
-    """Who waits is told; nothing is left open."""
+    """Who waits is told, be it for an answer or for a connection; nothing is left open, and nothing opened anew."""
     async with Server(saying(b"", ends=False)) as server, to(server.url) as graph, asyncio.timeout(SOON):
         asking = [asyncio.create_task(graph.ask(ASK)) for _ in range(5)]
-        while server.connections < 5:
-            await asyncio.sleep(0.001)
+        while server.connections < 3:
+            await asyncio.sleep(0)
         graph.close()
+        asking.append(asyncio.create_task(graph.ask(ASK)))
         ended = await asyncio.gather(*asking, return_exceptions=True)
-        assert [type(error) for error in ended] == [ConnectionResetError] * 5
+        assert [error for error in ended if not isinstance(error, ConnectionError)] == []
+        assert isinstance(ended[-1], NotConnectedError)
+        assert not graph._open
 
 
 # -- TLS -----------------------------------------------------------------------------------------------------

@@ -77,12 +77,11 @@ def test_a_page_is_changed_between_its_marks_alone() -> None:
 
 def test_a_figure_says_which_of_its_bounds_it_meets() -> None:
     """At least, reach for, or missed; for memory the bounds are from above."""
-    bounds = {"name": "n", "unit": " %", "at_least": 25, "reach_for": 50}
-    met = [webhooks.Figure(value=value, **bounds).cells()[-1] for value in (24.9, 25, 60)]
-    assert met == ["missed", "at least", "reach for"]
-    memory = {"name": "n", "unit": " MB", "at_least": 120, "reach_for": 80, "most": True}
-    met = [webhooks.Figure(value=value, **memory).cells()[-1] for value in (121, 100, 70)]
-    assert met == ["missed", "at least", "reach for"]
+    found = [webhooks.Figure(name="n", unit=" %", value=value, aims=(25, 50)) for value in (24.9, 25, 60)]
+    assert [figure.cells()[-1] for figure in found] == ["missed", "at least", "reach for"]
+    found = [webhooks.Figure(name="n", unit=" MB", value=value, aims=(120, 80), most=True) for value in (121, 100, 70)]
+    assert [figure.cells()[-1] for figure in found] == ["missed", "at least", "reach for"]
+    assert webhooks.Figure(name="n", unit="", value=1.5).cells() == ["n", "1.50", "-", "-", "-"]
 
 
 def test_the_page_has_the_figures_the_chart_and_how_to_run_it() -> None:

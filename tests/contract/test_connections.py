@@ -44,6 +44,7 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         self.connections += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -52,7 +53,6 @@ class Server:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-            self._tasks.discard(task)
 
 
 async def heard(reader: asyncio.StreamReader) -> bytes:
